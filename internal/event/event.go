@@ -1,0 +1,80 @@
+// Package event holds what one run tells the world: that it started, what
+// hosts wrote, how each ended, and the summary. The engine sends events to a
+// Sink; renderers, and later the record and the web page, are sinks.
+package event
+
+import (
+	"time"
+
+	"fleet/internal/output"
+	"fleet/scheduler"
+)
+
+// Stream is one of a command's two output streams.
+type Stream string
+
+const (
+	Stdout Stream = "stdout"
+	Stderr Stream = "stderr"
+)
+
+// Run says what is about to be done.
+type Run struct {
+	ID      string // ULID
+	Command string // what is sent to each host
+	Hosts   int
+	Time    time.Time
+}
+
+// Output is a piece of what a host wrote, exact bytes, cut where they came in
+// (not at line ends). Data is valid during the call only.
+type Output struct {
+	Host   string
+	Stream Stream
+	Data   []byte
+	Time   time.Time
+}
+
+// Result is how one host ended. Each host of a run has exactly one.
+type Result struct {
+	Host        string
+	Outcome     scheduler.Outcome
+	Cause       *scheduler.Cause // nil if and only if Outcome is ok
+	ExitCode    *int             // nil where the host sent none
+	Signal      string           // without SIG; empty if none
+	StdoutBytes int64            // all that the host wrote, kept or not
+	StderrBytes int64
+	Truncated   bool // more was written than was kept
+	Lingering   bool // a background child kept the output open past the drain time
+	Attempts    int  // connection attempts
+	Connect     time.Duration
+	Run         time.Duration
+	Time        time.Time
+	Stdout      *output.Capture // what was kept; nil if nothing was
+	Stderr      *output.Capture
+}
+
+// Summary closes a run. Counts hold every host of the run exactly once.
+type Summary struct {
+	Run    string
+	Counts map[scheduler.Outcome]int
+	Wall   time.Duration
+	// How the run ended early, if it did; at most one is set.
+	Halted      bool // max-fail
+	Deadline    bool
+	Interrupted bool
+}
+
+// Sink takes a run's events. Start comes first, Finish last. Started and
+// Result are called from one goroutine; Output is called from many at once,
+// for one host and stream in order, and before that host's Result. No method
+// but Finish may block for long: a slow reader must not slow the run down.
+type Sink interface {
+	Start(Run)
+	Started(host string, at time.Time)
+	Output(Output)
+	Result(Result)
+	// Finish flushes all, waiting for slow readers, and returns the first
+	// error met in writing.
+	Finish(Summary) error
+}

@@ -1,0 +1,2 @@
+// Package scheduler will be documented here.
+package scheduler

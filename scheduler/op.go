@@ -1,0 +1,97 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// ID names one submitted op. The loop numbers ops from 1 in the order of
+// submission; no two ops of a run share an ID.
+type ID uint64
+
+// Op is one thing that a program asks of the world outside the loop. The
+// scheduler does not look inside an op: it hands it to the Poller and gives the
+// completion back to the program that waits for it. String is the op's
+// canonical text in transcripts and logs; it holds no secret and no line break.
+type Op interface{ String() string }
+
+// Connect asks for a connection to the host, made or taken from the pool.
+// Its completion carries a ConnectResult.
+type Connect struct{}
+
+// Exec asks for one command on the host. Its completion carries an ExecResult
+// (also beside an error, for what was known by then). Stdout and Stderr, where
+// not nil, are written to by the poller from one goroutine each while the op is
+// in flight and never after its completion; they must not block for long.
+type Exec struct {
+	Command        string
+	Stdout, Stderr io.Writer
+}
+
+// Do asks for F to be run beside the loop. It is the one way for a program to
+// block on something that is no op of its own. F must return when ctx ends.
+type Do struct{ F func(ctx context.Context) error }
+
+// Release says that the program of a host has ended and that its connection is
+// not needed any more by this run. The loop submits it by itself for each host
+// whose program submitted a Connect or Exec; a poller completes it at once and
+// does slow closing on its own time.
+type Release struct{}
+
+// Stop completes when the user asks the run to stop (Ctrl-C, a cancelled
+// context). The loop submits one at the start of a run and, when it has
+// completed without error, one more: the second means "now".
+type Stop struct{}
+
+func (Connect) String() string { return "connect" }
+func (e Exec) String() string  { return fmt.Sprintf("exec %q", e.Command) }
+func (Do) String() string      { return "do" }
+func (Release) String() string { return "release" }
+func (Stop) String() string    { return "stop" }
+
+// ConnectResult is the value of a completed Connect.
+type ConnectResult struct {
+	Attempts int           // connection attempts, the last one included
+	Took     time.Duration // from submission to a usable connection
+}
+
+// ExecResult is the value of a completed Exec.
+type ExecResult struct {
+	ExitCode    int           // valid if HasExit
+	HasExit     bool          // the host sent an exit status
+	Signal      string        // name of the signal that ended the command, without SIG
+	StdoutBytes int64         // all bytes that came, shown or not
+	StderrBytes int64         //
+	Lingering   bool          // the exit status came but the output stayed open past the drain time
+	Took        time.Duration // from sending the command to its end
+}
+
+// Completion is the one answer to a submitted op.
+type Completion struct {
+	ID    ID
+	Value any   // per op, see there; nil where the op has none
+	Err   error // nil, or an *Error where the poller knows outcome and cause
+}
+
+// Poller is the world as the loop sees it.
+//
+// Every submitted op completes exactly once, cancelled or not, and soon after
+// it was cancelled. All three methods are called from the loop's goroutine
+// only; none but Poll blocks.
+type Poller interface {
+	// Submit starts op for host under the given new ID. Ops of the run itself
+	// (Stop) have the empty host.
+	Submit(id ID, host string, op Op)
+	// Cancel asks for the op to end early. It still completes: with an error
+	// that wraps ErrCanceled, or as if it had not been cancelled.
+	// Cancelling a completed or unknown op does nothing.
+	Cancel(id ID)
+	// Poll waits until at least one op has completed or the time is until,
+	// whichever is first, and returns the time and all completions that are
+	// ready, in an order that the poller defines. A zero until waits for a
+	// completion without limit; an until in the past does not wait. The
+	// returned time never goes backwards. The slice is valid until the next call.
+	Poll(until time.Time) (now time.Time, done []Completion)
+}
