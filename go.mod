@@ -1,26 +1,44 @@
 module fleet
 
-go 1.26
+go 1.26.0
 
 require (
-	// SSH itself: transport, authentication, agent, key parsing. Never below v0.52.0 (ten CVEs of May 2026).
-	golang.org/x/crypto v0.58.0
-	// The command line: commands, flags, help, completion.
-	github.com/spf13/cobra v1.10.2
-	// hosts.yaml: nodes with line and column, which error messages need.
-	gopkg.in/yaml.v3 v3.0.1
-	// Terminal size, raw mode and prompts without echo.
-	golang.org/x/term v0.47.0
-	// TCP_QUICKACK, file locks, resource limits.
-	golang.org/x/sys v0.49.0
-	// Run ids that sort by time.
-	github.com/oklog/ulid/v2 v2.1.2
 	// Display width and stripping of terminal sequences.
 	github.com/charmbracelet/x/ansi v0.11.9
-	// Tests: one script per behaviour of the command line.
-	github.com/rogpeppe/go-internal v1.16.0
-	// Tests: no goroutine is left behind.
-	go.uber.org/goleak v1.3.0
 	// Tests: readable differences.
 	github.com/google/go-cmp v0.7.0
+	// Run ids that sort by time.
+	github.com/oklog/ulid/v2 v2.1.2
+	// Tests: one script per behaviour of the command line.
+	github.com/rogpeppe/go-internal v1.16.0
+	// The command line: commands, flags, help, completion.
+	github.com/spf13/cobra v1.10.2
+	// Tests: no goroutine is left behind.
+	go.uber.org/goleak v1.3.0
+	// SSH itself: transport, authentication, agent, key parsing. Never below v0.52.0 (ten CVEs of May 2026).
+	golang.org/x/crypto v0.58.0
+	// TCP_QUICKACK, file locks, resource limits.
+	golang.org/x/sys v0.49.0
+	// Terminal size, raw mode and prompts without echo.
+	golang.org/x/term v0.47.0
+	// hosts.yaml: nodes with line and column, which error messages need.
+	gopkg.in/yaml.v3 v3.0.1
 )
+
+require (
+	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
+	github.com/clipperhouse/displaywidth v0.11.0 // indirect
+	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/kr/text v0.2.0 // indirect
+	github.com/lucasb-eyer/go-colorful v1.4.1 // indirect
+	github.com/mattn/go-runewidth v0.0.27 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
+	golang.org/x/mod v0.41.0 // indirect
+	golang.org/x/sync v0.23.0 // indirect
+	golang.org/x/tools v0.51.0 // indirect
+	honnef.co/go/tools v0.8.2 // indirect
+)
+
+tool honnef.co/go/tools/cmd/staticcheck

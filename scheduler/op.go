@@ -32,7 +32,9 @@ type Exec struct {
 
 // Do asks for F to be run beside the loop. It is the one way for a program to
 // block on something that is no op of its own. F must return when ctx ends.
-type Do struct{ F func(ctx context.Context) error }
+type Do struct {
+	F func(ctx context.Context) error
+}
 
 // Release says that the program of a host has ended and that its connection is
 // not needed any more by this run. The loop submits it by itself for each host
