@@ -1,0 +1,6 @@
+// Package loud shouts.
+package loud
+
+import "errors"
+
+var err = errors.New("Failed to open.")

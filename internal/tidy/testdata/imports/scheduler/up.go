@@ -1,0 +1,4 @@
+// Package scheduler looks up.
+package scheduler
+
+import _ "fleet/sshpool"

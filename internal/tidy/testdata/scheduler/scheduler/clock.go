@@ -1,0 +1,6 @@
+// Package scheduler has a clock.
+package scheduler
+
+import "time"
+
+var now = time.Now

@@ -1,0 +1,5 @@
+package slow
+
+import "time"
+
+func wait() { time.Sleep(time.Second) }

@@ -1,0 +1,4 @@
+// Package engine carries tests.
+package engine
+
+import _ "fleet/internal/sim"
