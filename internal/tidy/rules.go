@@ -301,4 +301,3 @@ func errorFault(text string) string {
 	}
 	return ""
 }
-

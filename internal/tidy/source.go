@@ -66,4 +66,3 @@ func load(root string) ([]source, error) {
 	})
 	return all, err
 }
-
