@@ -1,0 +1,184 @@
+package hostkeys
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Mode says what becomes of hosts that are not known.
+type Mode int
+
+const (
+	Strict      Mode = iota // refused
+	AcceptNew               // accepted, and written to the policy's file
+	InsecureOff             // no key is checked, but revoked ones are refused
+)
+
+func (m Mode) String() string {
+	switch m {
+	case Strict:
+		return "strict"
+	case AcceptNew:
+		return "accept-new"
+	case InsecureOff:
+		return "insecure-off"
+	}
+	return "invalid"
+}
+
+// Policy decides on host keys. The fields are set before first use and not
+// changed after. All methods may be called from many goroutines at once.
+type Policy struct {
+	Mode  Mode
+	Index *Index           // nil is an empty one
+	File  string           // where AcceptNew appends; if empty, new keys are kept for this run only
+	Hash  bool             // append hashed names
+	Now   func() time.Time // for the validity of certificates; nil is time.Now
+
+	once  sync.Once
+	index *Index
+	keep  keeper
+}
+
+// idx gives the index, an empty one where none was set.
+func (p *Policy) idx() *Index {
+	p.once.Do(func() {
+		if p.index = p.Index; p.index == nil {
+			p.index = newIndex()
+		}
+	})
+	return p.index
+}
+
+// Algorithms gives the host key algorithms to offer to addr, best first, as
+// Index.Algorithms does; nil if nothing is known of the host or keys are not
+// checked.
+func (p *Policy) Algorithms(addr string) []string {
+	if p.Mode == InsecureOff {
+		return nil
+	}
+	return p.idx().Algorithms(addr)
+}
+
+// Check decides on the key that the host at addr has shown and proved to have.
+// It is nil for a key that is accepted and an *Error for one that is refused,
+// never another type. With AcceptNew it returns after a new host's key is on
+// disk, at most lockLimit late if another process holds the file; a key that
+// could not be written is accepted for this run, see Unwritten. The address
+// remote is not used: keys belong to names, as with CheckHostIP=no.
+//
+// The signature fits ssh.HostKeyCallback.
+func (p *Policy) Check(addr string, remote net.Addr, key ssh.PublicKey) error {
+	x := p.idx()
+	if err := x.checkRevoked(addr, key); err != nil {
+		return err
+	}
+	if p.Mode == InsecureOff {
+		return nil
+	}
+	err := p.judge(addr, key)
+	if err == nil {
+		return nil
+	}
+	if p.Mode == AcceptNew && err.Reason == ReasonUnknown {
+		err = p.accept(addr, certified(key))
+	}
+	if err != nil {
+		return err
+	}
+	return nil
+}
+
+// judge decides by the index alone.
+func (p *Policy) judge(addr string, key ssh.PublicKey) *Error {
+	x := p.idx()
+	name, bare := lineName(addr)
+	var certErr *Error
+	if cert, ok := key.(*ssh.Certificate); ok {
+		if certErr = p.checkCert(addr, cert); certErr == nil {
+			return nil
+		}
+	}
+	plain := certified(key).Marshal()
+	if x.knows(name, plain) || bare != "" && x.knows(bare, plain) {
+		return nil
+	}
+	var known, authorities []Entry
+	for _, e := range x.Lookup(addr) {
+		switch {
+		case e.Marker == Authority:
+			authorities = append(authorities, e)
+		case e.Marker == NoMarker && isUsable(e.Key.Type()):
+			known = append(known, e)
+		}
+	}
+	switch {
+	case len(known) > 0:
+		return newError(ReasonChanged, addr, key, known)
+	case len(authorities) == 0:
+		return newError(ReasonUnknown, addr, key, nil)
+	case certErr == nil:
+		certErr = newError(ReasonCert, addr, key, nil)
+		certErr.problem = "host has an authority but showed no certificate"
+	}
+	certErr.Known = authorities
+	return certErr
+}
+
+// knows says whether an unmarked line that means name holds the key.
+func (x *Index) knows(name string, blob []byte) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for _, n := range x.findKey(blob) {
+		if l := &x.lines[n]; l.marker == NoMarker && matchNames(l.hosts, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkRevoked refuses a key that is revoked, a certificate for one, and a
+// certificate signed by one, whatever names the line has: sshd(8) says that
+// revoked keys must not ever be accepted.
+func (x *Index) checkRevoked(addr string, key ssh.PublicKey) error {
+	blobs := [][]byte{certified(key).Marshal()}
+	if cert, ok := key.(*ssh.Certificate); ok {
+		blobs = append(blobs, cert.SignatureKey.Marshal())
+	}
+	for i, blob := range blobs {
+		revoked := x.entries(x.findMarked(Revoked, blob))
+		if len(revoked) == 0 {
+			continue
+		}
+		err := newError(ReasonRevoked, addr, key, revoked)
+		if i > 0 {
+			err.problem = "authority of the host certificate is revoked"
+		}
+		return err
+	}
+	return nil
+}
+
+// findMarked gives the lines with a marker that hold a key.
+func (x *Index) findMarked(m Marker, blob []byte) []int32 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var found []int32
+	for _, n := range x.findKey(blob) {
+		if x.lines[n].marker == m {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// certified gives the key that a certificate is for, and other keys as they are.
+func certified(key ssh.PublicKey) ssh.PublicKey {
+	if cert, ok := key.(*ssh.Certificate); ok {
+		return cert.Key
+	}
+	return key
+}
