@@ -38,7 +38,7 @@ type Do struct {
 
 // Release says that the program of a host has ended and that its connection is
 // not needed any more by this run. The loop submits it by itself for each host
-// whose program submitted a Connect or Exec; a poller completes it at once and
+// whose program submitted any op but Do; a poller completes it at once and
 // does slow closing on its own time.
 type Release struct{}
 
@@ -94,6 +94,6 @@ type Poller interface {
 	// whichever is first, and returns the time and all completions that are
 	// ready, in an order that the poller defines. A zero until waits for a
 	// completion without limit; an until in the past does not wait. The
-	// returned time never goes backwards. The slice is valid until the next call.
+	// returned time never goes backwards. The slice is valid until the next Poll.
 	Poll(until time.Time) (now time.Time, done []Completion)
 }

@@ -79,7 +79,12 @@ type Error struct {
 func (e *Error) Error() string { return e.Cause.Text }
 
 // Unwrap gives the wrapped error.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // ErrCanceled is what ops return after the run, or their host, was cancelled.
 var ErrCanceled = errors.New("canceled")

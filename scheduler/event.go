@@ -1,0 +1,106 @@
+package scheduler
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// EventKind says what happened.
+type EventKind string
+
+const (
+	RunStart   EventKind = "run-start"   // N: the plan's Total
+	BatchStart EventKind = "batch-start" // Batch; N: its planned size, -1 for all hosts
+	BatchEnd   EventKind = "batch-end"   // Batch
+	HostStart  EventKind = "host-start"  // Host, Batch
+	OpSubmit   EventKind = "op-submit"   // Host, ID, Op; with TraceOps
+	OpDone     EventKind = "op-done"     // Host, ID, Op, Value, Err; with TraceOps
+	LimitHit   EventKind = "limit"       // Took: the limit; Host and Op for an op's, Host for a host's, neither for the deadline
+	StopAsked  EventKind = "stop"        // N: 1, or 2 for "now"
+	HostCancel EventKind = "cancel"      // Host: its op in flight is cancelled
+	GraceOver  EventKind = "grace-over"  // Host: its next op unwinds it
+	Halt       EventKind = "halt"        // N: failures that exceeded MaxFail
+	Slow       EventKind = "slow"        // Host, Took: its program held the loop
+	Unknown    EventKind = "unknown"     // ID: the poller completed an op that is not in flight
+	Fault      EventKind = "fault"       // Err, a *PanicError: hosts, poller or observer panicked
+	HostDone   EventKind = "host-done"   // Host, Outcome, Cause, Value, Stack: exactly one for each host
+	RunEnd     EventKind = "run-end"     // N: all hosts; Took: the wall time
+)
+
+// Event is one thing that happened in a run. Which fields are set depends on
+// its kind.
+type Event struct {
+	Kind  EventKind
+	Time  time.Time
+	Since time.Duration // from the start of the run
+	Host  string
+	Batch int // also of each event that has a Host, 0 for hosts never started
+	N     int
+	ID    ID
+	Op    Op
+	Took  time.Duration
+
+	Outcome Outcome // HostDone
+	Cause   *Cause  // HostDone: nil if and only if Outcome is ok
+	Value   any     // HostDone: what the program returned; OpDone: the completion's value
+	Err     error
+	Stack   []byte // HostDone: of a program's panic
+}
+
+// String is the event's canonical text: one line without its end, the same for
+// equal events. It leaves out Value and Stack.
+func (e Event) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %s", short(e.Since), e.Kind)
+	if e.Host != "" {
+		b.WriteString(" " + e.Host)
+	}
+	if e.Batch != 0 && e.Op == nil && e.Kind != HostDone {
+		fmt.Fprintf(&b, " batch=%d", e.Batch)
+	}
+	switch e.Kind {
+	case RunStart, BatchStart, StopAsked, Halt, RunEnd:
+		fmt.Fprintf(&b, " n=%d", e.N)
+	}
+	if e.ID != 0 {
+		b.WriteString(" #" + strconv.FormatUint(uint64(e.ID), 10))
+	}
+	if e.Op != nil {
+		b.WriteString(" " + e.Op.String())
+	}
+	switch e.Kind {
+	case LimitHit, Slow:
+		b.WriteString(" after " + short(e.Took))
+	case HostDone:
+		b.WriteString(" " + string(e.Outcome))
+	}
+	if e.Cause != nil {
+		b.WriteString(" " + e.Cause.String())
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, " error=%q", e.Err.Error())
+	}
+	return b.String()
+}
+
+// String is the cause's canonical text: kind(stage) "text".
+func (c Cause) String() string {
+	if c.Stage == "" {
+		return fmt.Sprintf("%s %q", c.Kind, c.Text)
+	}
+	return fmt.Sprintf("%s(%s) %q", c.Kind, c.Stage, c.Text)
+}
+
+// short is d without the parts that say nothing: 5m for 5m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

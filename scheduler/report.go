@@ -1,0 +1,37 @@
+package scheduler
+
+import (
+	"fmt"
+	"time"
+)
+
+// Report is what became of a run. Counts hold every host exactly once.
+type Report struct {
+	Counts  map[Outcome]int
+	Hosts   int // all, the skipped ones too
+	Started int // hosts whose program ran
+	Batches int // batches begun
+	Began   time.Time
+	Wall    time.Duration
+
+	// How the run ended early, if it did. More than one may be true: a user
+	// may interrupt a run whose deadline has passed.
+	Halted      bool // more hosts failed than MaxFail allows; Counts[Skipped] says what that spared
+	Deadline    bool // the deadline passed before the last host had ended
+	Interrupted bool // the user asked to stop before the last host had ended
+}
+
+// failures are the hosts that count against the budget.
+func (r *Report) failures() int {
+	return r.Counts[Failed] + r.Counts[Unreachable] + r.Counts[Lost]
+}
+
+// PanicError is a panic that is no program's: in the plan's Hosts or Observe,
+// or in the Poller.
+type PanicError struct {
+	In    string // "hosts", "observe", "poller" or "scheduler"
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("%s: panic: %v", e.In, e.Value) }
