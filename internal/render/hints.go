@@ -1,0 +1,56 @@
+package render
+
+import "fleet/scheduler"
+
+// hints say what to do about a cause, by its kind, and for timeouts by stage
+// ("timeout/banner"). Exit statuses and signals speak for themselves.
+var hints = map[string]string{
+	"dns":             "names that do not resolve: `fleet hosts HOST --output json` shows the address that is used; set address in hosts.yaml if the name is not in DNS",
+	"refused":         "connection refused: nothing listens on that port, or a firewall rejects; -p or port in hosts.yaml sets another port",
+	"no_route":        "no route: the network of these hosts is down, or they are reached by a jump host only (-J)",
+	"timeout/dns":     "the resolver is slow or silent: set address in hosts.yaml to do without it",
+	"timeout/tcp":     "no answer at all: the host is down or a firewall drops packets; --connect-timeout gives it longer",
+	"timeout/banner":  "the port accepts but no SSH server speaks: an overloaded host, or no SSH server; --connect-timeout gives it longer",
+	"timeout/kex":     "the key exchange does not end: an overloaded host, or a path that drops large packets; --connect-timeout gives it longer",
+	"timeout/auth":    "the login is slow (PAM, LDAP, reverse DNS on the host, or an agent that waits); --connect-timeout gives it longer",
+	"timeout/channel": "logged in, but the host opens no session: an overloaded host, or its MaxSessions is used up",
+	"timeout/command": "the command ran longer than allowed: -t sets the limit",
+	"timeout/run":     "the run was longer than --deadline allows; -f lets more hosts run at once",
+	"throttled":       "servers turn connections away (MaxStartups, PerSourcePenalties): lower -f, or wait a while",
+	"kex_mismatch":    "these servers offer only algorithms that are not safe any more: update their SSH server",
+	"hostkey_unknown": "unknown host keys: compare fingerprints (`ssh-keyscan HOST | ssh-keygen -lf -`) with those that the hosts' owner gives you, or take them as they are, once, with --hostkeys accept-new",
+	"hostkey_changed": "changed host keys: reinstalled hosts, or somebody in between; if you know that they are right, remove the old ones with `ssh-keygen -R HOST`",
+	"hostkey_revoked": "revoked host keys: known_hosts says never to trust these; do not log in there",
+	"auth":            "logins refused: check the user (-u) and the key (--key; `ssh-add -l` lists the agent's), or give a password with -k",
+	"session_limit":   "the servers allow too few sessions for one connection (MaxSessions)",
+	"conn_lost":       "connections that were lost: look at what the command did there before you repeat it",
+	"no_status":       "servers that ended without an exit status: the command may have been killed; look before you repeat it",
+	"become_password": "the password for becoming another user was not accepted: -K asks for it",
+	"become_denied":   "becoming another user is not allowed there: see --become-user and --become-method",
+	"remote_nospace":  "no space left on these hosts",
+	"permission":      "permission denied on these hosts: -b runs as another user",
+	"protocol":        "what answers there does not speak SSH as it should: is it the right port? -p or port in hosts.yaml sets another",
+	"internal":        "a fault of fleet itself: please report it with the text above",
+}
+
+// hintFor is the hint for a cause, empty if there is none.
+func hintFor(c scheduler.Cause) string {
+	if c.Kind == scheduler.KindTimeout {
+		return hints[string(c.Kind)+"/"+string(c.Stage)]
+	}
+	return hints[string(c.Kind)]
+}
+
+// appendHints writes each hint that applies once.
+func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
+	seen := make(map[string]bool)
+	for _, c := range causes {
+		h := hintFor(c.cause)
+		if h == "" || seen[h] {
+			continue
+		}
+		seen[h] = true
+		p = append(p, b.o.Prog+": hint: "+h+"\n"...)
+	}
+	return p
+}

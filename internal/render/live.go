@@ -1,0 +1,150 @@
+package render
+
+import (
+	"hash/fnv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"fleet/internal/event"
+)
+
+// padMax is the longest name to which, on a terminal, others are padded.
+const padMax = 24
+
+// prefixColors are the colours of host names; red is kept for what went wrong.
+var prefixColors = []string{"32", "33", "35", "36", "92", "93", "94", "95", "96"}
+
+// live shows each line as it comes, behind the name of its host.
+type live struct {
+	base
+	states hostStates
+	pad    atomic.Int64 // columns of the longest name so far
+}
+
+func newLive(o Options) *live {
+	l := &live{}
+	l.init(o, true)
+	return l
+}
+
+// buffers are used for what one call writes.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// Started implements event.Sink.
+func (l *live) Started(host string, at time.Time) {
+	if l.o.OutTerminal {
+		if w := int64(ansi.StringWidth(SafeLine(host))); w <= padMax && w > l.pad.Load() {
+			l.pad.Store(w)
+		}
+	}
+	l.base.Started(host, at)
+}
+
+// Output implements event.Sink.
+func (l *live) Output(o event.Output) {
+	st := l.states.get(o.Host, l.newState)
+	buf := buffers.Get().(*[]byte)
+	if o.Stream == event.Stderr {
+		*buf = st.err.add((*buf)[:0], o.Data, &st.errLines)
+	} else {
+		*buf = st.out.add((*buf)[:0], o.Data, &st.outLines)
+	}
+	l.write(o.Stream, *buf)
+	putBuffer(buf)
+}
+
+// Result implements event.Sink.
+func (l *live) Result(r event.Result) {
+	if st := l.states.take(r.Host); st != nil {
+		l.write(event.Stdout, st.out.flush(nil, &st.outLines))
+		l.write(event.Stderr, st.err.flush(nil, &st.errLines))
+	}
+	discard(r.Stdout, r.Stderr)
+	l.count(r)
+}
+
+// Finish implements event.Sink.
+func (l *live) Finish(s event.Summary) error { return l.finish(s, true) }
+
+func (l *live) write(s event.Stream, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if s == event.Stderr {
+		l.way.err.Write(p)
+	} else {
+		l.way.out.Write(p)
+	}
+}
+
+// putBuffer keeps buffers of ordinary size for the next call.
+func putBuffer(buf *[]byte) {
+	if cap(*buf) <= 2*pieceMax {
+		buffers.Put(buf)
+	}
+}
+
+// newState makes what stands before a host's lines.
+func (l *live) newState(host string) *hostState {
+	return &hostState{
+		outLines: liveLines{
+			prefix: l.prefix(host, l.o.OutTerminal),
+			safe:   l.o.OutTerminal,
+		},
+		errLines: liveLines{
+			prefix: l.prefix(host, l.o.ErrTerminal),
+			safe:   l.o.ErrTerminal,
+			red:    l.o.ErrTerminal && l.o.Color,
+		},
+	}
+}
+
+// prefix is "HOST: ", on a terminal coloured and padded.
+func (l *live) prefix(host string, terminal bool) []byte {
+	name := SafeLine(host)
+	if !terminal {
+		return []byte(name + ": ")
+	}
+	var p []byte
+	if l.o.Color {
+		h := fnv.New32a()
+		h.Write([]byte(host))
+		color := prefixColors[h.Sum32()%uint32(len(prefixColors))]
+		p = append(p, "\x1b["+color+"m"+name+"\x1b[0m"...)
+	} else {
+		p = append(p, name...)
+	}
+	p = append(p, ": "...)
+	for w := int64(ansi.StringWidth(name)); w < l.pad.Load(); w++ {
+		p = append(p, ' ')
+	}
+	return p
+}
+
+// liveLines writes lines of one host and stream.
+type liveLines struct {
+	prefix []byte
+	safe   bool // for a terminal
+	red    bool
+}
+
+func (w *liveLines) appendLine(dst, line []byte) []byte {
+	dst = append(dst, w.prefix...)
+	if !w.safe {
+		return append(append(dst, line...), '\n')
+	}
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		line = line[:n-1]
+	}
+	if w.red {
+		dst = append(dst, "\x1b[31m"...)
+	}
+	dst = AppendSafe(dst, line)
+	if w.red {
+		dst = append(dst, "\x1b[0m"...)
+	}
+	return append(dst, '\n')
+}

@@ -1,0 +1,184 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"fleet/internal/event"
+	"fleet/scheduler"
+)
+
+const (
+	causeMax = 600 // bytes of one cause that a summary shows
+	// foldCols is how many columns a host set may take on a terminal before it
+	// is shortened; pipes get all of it.
+	foldCols = 160
+)
+
+// causeOrder is the order of causes in a summary: what matters most comes last,
+// next to the prompt.
+var causeOrder = []scheduler.Outcome{
+	scheduler.Skipped, scheduler.Canceled, scheduler.Lost, scheduler.Unreachable, scheduler.Failed,
+}
+
+// summary is the end of a run for people: counts per outcome, how it ended
+// early, causes folded over hosts, hints.
+func (b *base) summary(s event.Summary) []byte {
+	var p []byte
+	p = b.appendCounts(p, s)
+	p = append(p, b.early(s)...)
+	causes := b.tally.sortedCauses()
+	for _, c := range causes {
+		p = append(p, b.foldFor(c.hosts, b.o.ErrTerminal)...)
+		p = append(p, ": "...)
+		p = append(p, outcomeColor(b.colorErr(), c.outcome, causeText(c.causeKey))...)
+		p = append(p, '\n')
+	}
+	return b.appendHints(p, causes)
+}
+
+func (b *base) colorErr() bool { return b.o.Color && b.o.ErrTerminal }
+
+// appendCounts writes "5 hosts in 1.2s: ok 3 · failed 2".
+func (b *base) appendCounts(p []byte, s event.Summary) []byte {
+	total := 0
+	var fields []string
+	for _, o := range scheduler.Outcomes {
+		n := s.Counts[o]
+		total += n
+		if n > 0 {
+			fields = append(fields, outcomeColor(b.colorErr(), o, fmt.Sprintf("%s %d", o, n)))
+		}
+	}
+	p = append(p, plural(total, "host")...)
+	p = append(p, " in "+formatWall(s.Wall)...)
+	if len(fields) > 0 {
+		p = append(p, ": "+strings.Join(fields, " · ")...)
+	}
+	return append(p, '\n')
+}
+
+// early says how the run ended before its time, if it did.
+func (b *base) early(s event.Summary) string {
+	switch {
+	case s.Halted:
+		return b.o.Prog + ": stopped by --max-fail\n"
+	case s.Deadline:
+		return b.o.Prog + ": stopped at --deadline\n"
+	case s.Interrupted:
+		return b.o.Prog + ": interrupted\n"
+	}
+	return ""
+}
+
+// foldedCause is a cause and the hosts that share it.
+type foldedCause struct {
+	causeKey
+	hosts []string
+}
+
+// sortedCauses gives the causes in causeOrder, the one of most hosts last.
+func (t *tally) sortedCauses() []foldedCause {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := make([]foldedCause, 0, len(t.causes))
+	for key, hosts := range t.causes {
+		all = append(all, foldedCause{key, hosts})
+	}
+	slices.SortFunc(all, func(x, y foldedCause) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(causeOrder, x.outcome), slices.Index(causeOrder, y.outcome)),
+			cmp.Compare(len(x.hosts), len(y.hosts)),
+			cmp.Compare(x.cause.Text, y.cause.Text),
+			cmp.Compare(x.cause.Kind, y.cause.Kind),
+			cmp.Compare(x.cause.Stage, y.cause.Stage),
+		)
+	})
+	return all
+}
+
+// causeText is the cause as one safe line.
+func causeText(k causeKey) string {
+	text := k.cause.Text
+	if text == "" {
+		text = string(cmp.Or(k.cause.Kind, scheduler.Kind(k.outcome)))
+	}
+	text = cutText(text, causeMax)
+	text = SafeLine(text)
+	if k.outcome == scheduler.Lost {
+		text += "; the command may have run"
+	}
+	return text
+}
+
+// cutText shortens s to about n bytes, at the end of a character.
+func cutText(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n-incomplete([]byte(s[:n]))] + "…"
+}
+
+// foldFor folds hosts, on a terminal shortened to what can be read.
+func (b *base) foldFor(hosts []string, terminal bool) string {
+	if len(hosts) == 1 {
+		return SafeLine(hosts[0])
+	}
+	whole := SafeLine(b.o.Fold(hosts))
+	if !terminal || ansi.StringWidth(whole) <= foldCols {
+		return whole
+	}
+	sorted := slices.Clone(hosts)
+	slices.Sort(sorted)
+	for n := min(len(sorted)-1, foldCols/2); ; n /= 2 {
+		part := SafeLine(b.o.Fold(sorted[:n]))
+		if n == 1 || ansi.StringWidth(part) <= foldCols {
+			return fmt.Sprintf("%s and %d more", part, len(sorted)-n)
+		}
+	}
+}
+
+// appendVerbose tells the end of one host.
+func appendVerbose(p []byte, r event.Result) []byte {
+	p = append(p, SafeLine(r.Host)...)
+	p = append(p, ": "+string(r.Outcome)...)
+	if r.Cause != nil {
+		p = append(p, ": "+causeText(causeKey{r.Outcome, *r.Cause})...)
+	}
+	p = append(p, " (connect "+formatWall(r.Connect)+", run "+formatWall(r.Run)...)
+	if r.Attempts > 1 {
+		p = append(p, ", "+plural(r.Attempts, "attempt")...)
+	}
+	if r.Truncated {
+		p = append(p, ", output cut"...)
+	}
+	if r.Lingering {
+		p = append(p, ", a background process kept the output open"...)
+	}
+	return append(p, ")\n"...)
+}
+
+// plural is "1 host", "2 hosts".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// formatWall rounds a duration to what people read.
+func formatWall(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return strconv.FormatInt(d.Round(time.Millisecond).Milliseconds(), 10) + "ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + "s"
+	}
+	return d.Round(time.Second).String()
+}

@@ -1,0 +1,174 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"fleet/internal/event"
+	"fleet/scheduler"
+)
+
+const (
+	waitingMax = 5                // hosts named in the status line at the end
+	rateWindow = 10 * time.Second // over which hosts per second are measured
+)
+
+// causeKey is what results must share to be told in one line.
+type causeKey struct {
+	outcome scheduler.Outcome
+	cause   scheduler.Cause
+}
+
+// tally counts hosts as they start and end.
+type tally struct {
+	o Options
+
+	mu      sync.Mutex
+	total   int
+	done    int
+	counts  map[scheduler.Outcome]int
+	running map[string]struct{}
+	causes  map[causeKey][]string
+	samples []sample // for the rate, oldest first
+}
+
+type sample struct {
+	at   time.Time
+	done int
+}
+
+func (t *tally) init(o Options) {
+	t.o = o
+	t.counts = make(map[scheduler.Outcome]int)
+	t.running = make(map[string]struct{})
+	t.causes = make(map[causeKey][]string)
+}
+
+func (t *tally) begin(r event.Run) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.total = r.Hosts
+	t.samples = append(t.samples, sample{t.o.Clock(), 0})
+}
+
+func (t *tally) started(host string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running[host] = struct{}{}
+}
+
+func (t *tally) result(r event.Result) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.running, r.Host)
+	t.done++
+	t.counts[r.Outcome]++
+	if r.Outcome == scheduler.OK {
+		return
+	}
+	key := causeKey{outcome: r.Outcome}
+	if r.Cause != nil {
+		key.cause = *r.Cause
+	} else {
+		key.cause.Text = string(r.Outcome)
+	}
+	t.causes[key] = append(t.causes[key], r.Host)
+}
+
+// notOK says that some host did not end ok.
+func (t *tally) notOK() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.causes) > 0
+}
+
+// status is the text of the status line now.
+func (t *tally) status() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fields := []string{fmt.Sprintf("%d/%d", t.done, t.total)}
+	for _, o := range scheduler.Outcomes {
+		if n := t.counts[o]; n > 0 || o == scheduler.OK {
+			fields = append(fields, outcomeColor(t.o.Color, o, fmt.Sprintf("%s %d", o, n)))
+		}
+	}
+	if n := len(t.running); n > 0 {
+		fields = append(fields, fmt.Sprintf("running %d", n))
+	}
+	left := t.total - t.done
+	rate := t.rate()
+	switch {
+	case left > 0 && left <= waitingMax && len(t.running) == left:
+		fields = append(fields, "waiting for "+t.waiting())
+	case rate > 0 && left > 0:
+		fields = append(fields, formatRate(rate), "eta "+formatETA(float64(left)/rate))
+	}
+	return strings.Join(fields, " · ")
+}
+
+// waiting names the hosts that run.
+func (t *tally) waiting() string {
+	names := make([]string, 0, len(t.running))
+	for host := range t.running {
+		names = append(names, SafeLine(host))
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
+}
+
+// rate is hosts per second over the last rateWindow.
+func (t *tally) rate() float64 {
+	now := t.o.Clock()
+	for len(t.samples) > 1 && now.Sub(t.samples[1].at) >= rateWindow {
+		t.samples = t.samples[1:]
+	}
+	if len(t.samples) == 0 {
+		return 0
+	}
+	first := t.samples[0]
+	t.samples = append(t.samples, sample{now, t.done})
+	secs := now.Sub(first.at).Seconds()
+	if secs <= 0 {
+		return 0
+	}
+	return float64(t.done-first.done) / secs
+}
+
+func formatRate(perSecond float64) string {
+	if perSecond < 10 {
+		return fmt.Sprintf("%.1f host/s", perSecond)
+	}
+	return fmt.Sprintf("%.0f host/s", perSecond)
+}
+
+// formatETA is M:SS, or H:MM:SS from an hour on.
+func formatETA(seconds float64) string {
+	if seconds > 100*3600 {
+		return "days"
+	}
+	s := int(seconds + 0.999)
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// outcomeColor paints text in the colour of an outcome.
+func outcomeColor(color bool, o scheduler.Outcome, text string) string {
+	if !color {
+		return text
+	}
+	code := "33" // yellow: not run, or not known
+	switch o {
+	case scheduler.OK:
+		code = "32"
+	case scheduler.Failed:
+		code = "31"
+	case scheduler.Lost:
+		code = "35"
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
