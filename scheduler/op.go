@@ -31,7 +31,10 @@ type Exec struct {
 }
 
 // Do asks for F to be run beside the loop. It is the one way for a program to
-// block on something that is no op of its own. F must return when ctx ends.
+// block on something that is no op of its own. F must return when ctx ends, as
+// it does when the op is cancelled; the error that F returns then is wrapped
+// together with ErrCanceled. A panic in F completes the op with an *Error of
+// kind internal.
 type Do struct {
 	F func(ctx context.Context) error
 }
@@ -84,7 +87,8 @@ type Completion struct {
 // only; none but Poll blocks.
 type Poller interface {
 	// Submit starts op for host under the given new ID. Ops of the run itself
-	// (Stop) have the empty host.
+	// (Stop) have the empty host. An op of a type that the poller does not know
+	// completes with an *Error, failed, of kind internal.
 	Submit(id ID, host string, op Op)
 	// Cancel asks for the op to end early. It still completes: with an error
 	// that wraps ErrCanceled, or as if it had not been cancelled.
