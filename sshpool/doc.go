@@ -1,0 +1,23 @@
+// Package sshpool makes SSH connections and runs commands over them, for one
+// host or for many thousands at once. It adds to golang.org/x/crypto/ssh what
+// a program that must not hang needs: a limit for every stage, contexts in
+// every call, typed errors, keepalive, and care not to be banned by the hosts.
+//
+// Start here:
+//
+//   - [Dial] connects and logs in to one [Target]; [Conn.Exec] runs a command.
+//   - [Auth] holds the keys, the agent and the passwords, shared by all targets.
+//   - [HostKeyChecker] decides about host keys; package hostkeys has one that
+//     reads known_hosts files.
+//   - [Pool] keeps one connection a host, shared by all who ask for it, and
+//     paces handshakes; [Poller] runs the ops of a scheduler over a pool.
+//   - [Error] says what went wrong, in which [Stage], and whether a command had
+//     been sent by then.
+//
+// The files follow a connection's life: target.go, resolve.go, dial.go, wire.go
+// (bytes up to the version line), handshake.go, auth.go, keys.go, agent.go,
+// conn.go, session.go, exec.go, keepalive.go; then pool.go, pacer.go,
+// breaker.go for many hosts and poller.go for the scheduler.
+//
+// All types are safe for concurrent use unless they say otherwise.
+package sshpool

@@ -1,0 +1,340 @@
+package sshpool
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// ExecResult is how a command ended.
+type ExecResult struct {
+	ExitCode    int           // valid if HasExit
+	HasExit     bool          // the host sent an exit status
+	Signal      string        // name of the signal that ended the command, without SIG
+	SignalText  string        // what the host said about the signal, quoted and bounded
+	StdoutBytes int64         // all bytes that came, also those that no writer got
+	StderrBytes int64         //
+	Lingering   bool          // the command ended but its output stayed open past the drain time
+	Took        time.Duration // from sending the command to its end
+}
+
+// Command is one command and its streams.
+type Command struct {
+	Text string // what the user's shell on the host reads
+	// Stdin is sent to the command; nil sends an end of file at once.
+	Stdin io.Reader
+	// Stdout and Stderr get the output, each from one goroutine and never after
+	// Run has returned; nil drops it. A slow writer slows the command down.
+	Stdout, Stderr io.Writer
+	// Env is set on the host, as KEY=VALUE. A host refuses what its AcceptEnv
+	// does not list; then the command is not run.
+	Env []string
+}
+
+// DrainTime is how long output is still read after the exit status came, when
+// a background child holds it open.
+const DrainTime = 2 * time.Second
+
+// Exec runs command on the host and waits for its end. Both writers may be
+// nil. A command that ended by itself is no error, whatever its exit status;
+// see Run for the errors.
+func (c *Conn) Exec(ctx context.Context, command string, stdout, stderr io.Writer) (ExecResult, error) {
+	return c.Run(ctx, Command{Text: command, Stdout: stdout, Stderr: stderr})
+}
+
+// Run runs cmd on the host and waits for its end. The result holds what was
+// known by the end, also beside an error. When ctx ends, the command is sent
+// the signal TERM, its channel is closed, and Run returns; the command may have
+// ignored that.
+//
+// Errors are of type *Error: KindConnLost when the connection ended (Sent says
+// whether the command may have run), KindNoStatus when the host closed the
+// channel without telling how the command ended, KindTimeout in StageChannel
+// when the host did not answer, KindSessionLimit, KindPermission when the host
+// refuses to run commands, KindCanceled when ctx ended.
+func (c *Conn) Run(ctx context.Context, cmd Command) (ExecResult, error) {
+	s, err := c.session(ctx)
+	if err != nil {
+		return ExecResult{}, err
+	}
+	r := &running{c: c, s: s, ctx: ctx, limit: newLimit(c.limits.Channel),
+		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
+		done: make(chan *sink, 2), replied: make(chan reply, 1)}
+	defer r.limit.stop()
+	r.start(cmd)
+	failure := r.wait()
+	r.finish()
+	if failure == nil {
+		failure = cmpErr(r.out.err, r.err.err)
+		if failure != nil {
+			failure = &Error{Op: opExec, Kind: KindInternal, Stage: StageCommand, Err: failure, Sent: true,
+				Text: "write output: " + failure.Error()}
+		}
+	}
+	return r.res, failure
+}
+
+// reply is the host's answer to the requests that start a command.
+type reply struct {
+	ok   bool
+	what string // the request that was answered
+	err  error
+}
+
+// running is a command under way.
+type running struct {
+	c        *Conn
+	s        *opening
+	ctx      context.Context
+	res      ExecResult
+	began    time.Time
+	out, err sink
+	done     chan *sink // a stream has ended
+	replied  chan reply
+	limit    limit // of the reply, later of the drain
+	exited   bool  // exit-status or exit-signal came
+	closed   bool  // the channel is closed and will say no more
+	started  bool  // the host agreed to run the command
+}
+
+// start sends the command and reads its streams.
+func (r *running) start(cmd Command) {
+	r.began = time.Now()
+	go r.copy(&r.out, r.s.ch)
+	go func() {
+		r.replied <- r.request(cmd)
+		r.copy(&r.err, r.s.ch.Stderr())
+	}()
+}
+
+// request sends the requests that start the command and gives the answer to
+// the first that was refused, else to the last.
+func (r *running) request(cmd Command) reply {
+	ch := r.s.ch
+	for _, kv := range cmd.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		if ok, err := ch.SendRequest("env", true, appendString(appendString(nil, k), v)); !ok {
+			return reply{false, "environment variable " + k, err}
+		}
+	}
+	ok, err := ch.SendRequest("exec", true, appendString(make([]byte, 0, 4+len(cmd.Text)), cmd.Text))
+	if ok {
+		if cmd.Stdin != nil {
+			go func() {
+				io.Copy(ch, cmd.Stdin)
+				ch.CloseWrite()
+			}()
+		}
+	}
+	return reply{ok, "command", err}
+}
+
+// appendString appends a string as RFC 4251 section 5 writes it.
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
+// wait follows the command to its end.
+func (r *running) wait() error {
+	ended := 0
+	for {
+		if ended == 2 && (r.exited || r.closed) {
+			return r.verdict()
+		}
+		select {
+		case req, ok := <-r.s.reqs:
+			if !ok {
+				r.closed, r.s.reqs = true, nil
+				continue
+			}
+			r.note(req)
+		case a := <-r.replied:
+			r.replied = nil
+			if err := r.answered(a); err != nil {
+				return err
+			}
+		case <-r.done:
+			ended++
+		case <-r.limit.c:
+			if r.exited {
+				r.res.Lingering = true
+				return nil
+			}
+			r.c.retire()
+			e := timeoutError(opExec, StageChannel, r.c.limits.Channel)
+			e.Sent = true
+			return e
+		case <-r.ctx.Done():
+			r.stop()
+			e := canceledError(r.ctx, opExec, StageCommand)
+			e.Sent = true
+			return e
+		}
+	}
+}
+
+// note takes a request of the host on the command's channel (RFC 4254 section 6.10).
+func (r *running) note(req *ssh.Request) {
+	switch p := req.Payload; {
+	case r.exited:
+	case req.Type == "exit-status" && len(p) == 4:
+		r.res.ExitCode, r.res.HasExit = int(binary.BigEndian.Uint32(p)), true
+		r.end()
+	case req.Type == "exit-signal":
+		var m struct {
+			Signal string
+			Core   bool
+			Text   string
+			Lang   string
+		}
+		if ssh.Unmarshal(p, &m) == nil {
+			r.res.Signal, r.res.SignalText = signalName(m.Signal), excerpt([]byte(m.Text))
+			r.end()
+		}
+	}
+	req.Reply(false, nil)
+}
+
+// end starts the drain time.
+func (r *running) end() {
+	r.exited = true
+	r.res.Took = time.Since(r.began)
+	r.limit.stop()
+	r.limit = newLimit(DrainTime)
+}
+
+// signalName keeps what a signal name may consist of.
+func signalName(s string) string {
+	const most = 32
+	s = strings.Map(func(c rune) rune {
+		if c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.@+", c) || c >= 'a' && c <= 'z' {
+			return c
+		}
+		return '?'
+	}, s[:min(len(s), most)])
+	if s == "" {
+		return "?"
+	}
+	return s
+}
+
+// answered takes the host's answer to the request to run the command.
+func (r *running) answered(a reply) error {
+	switch {
+	case a.ok:
+		r.started = true
+		if !r.exited {
+			r.limit.stop()
+			r.limit = limit{}
+		}
+		return nil
+	case a.err != nil:
+		return nil // the channel is closed: wait for the rest and judge by that
+	}
+	return &Error{Op: opExec, Kind: KindPermission, Stage: StageChannel, Text: a.what + " refused by the host"}
+}
+
+// verdict judges a command whose streams have ended.
+func (r *running) verdict() error {
+	if r.exited {
+		return nil
+	}
+	r.res.Took = time.Since(r.began)
+	ctx, cancel := context.WithTimeout(r.ctx, DrainTime)
+	defer cancel()
+	if _, err := r.c.Ping(ctx); err != nil {
+		if r.ctx.Err() != nil {
+			e := canceledError(r.ctx, opExec, StageCommand)
+			e.Sent = true
+			return e
+		}
+		if ctx.Err() != nil {
+			r.c.kill(&Error{Kind: KindConnLost, Text: "connection lost: no answer"})
+		}
+		e := r.c.lost(r.ctx, StageCommand)
+		e.Sent = true
+		return e
+	}
+	return &Error{Op: opExec, Kind: KindNoStatus, Stage: StageCommand, Sent: true,
+		Text: "channel closed without an exit status"}
+}
+
+// stopWait bounds how long a cancelled command holds its caller up when the
+// connection takes no more bytes.
+const stopWait = 250 * time.Millisecond
+
+// stop asks the host to end the command.
+func (r *running) stop() {
+	sent := make(chan struct{})
+	ch := r.s.ch
+	go func() {
+		ch.SendRequest("signal", false, appendString(nil, "TERM"))
+		ch.Close()
+		close(sent)
+	}()
+	wait := newLimit(stopWait)
+	defer wait.stop()
+	select {
+	case <-sent:
+	case <-wait.c:
+	}
+}
+
+// finish lets go of the streams and of the channel. After it nothing is written
+// to the caller's writers.
+func (r *running) finish() {
+	r.res.StdoutBytes = r.out.close()
+	r.res.StderrBytes = r.err.close()
+	if r.res.Took == 0 {
+		r.res.Took = time.Since(r.began)
+	}
+	if !r.closed {
+		select {
+		case req, ok := <-r.s.reqs:
+			if r.closed = !ok; ok {
+				req.Reply(false, nil)
+			}
+		default:
+		}
+	}
+	if r.closed {
+		r.c.slots.give()
+		return
+	}
+	go func() {
+		r.s.ch.Close()
+		ssh.DiscardRequests(r.s.reqs)
+		r.c.slots.give()
+	}()
+}
+
+// copy reads one stream to its end. Nobody else reads it, so it goes on when
+// the writer fails: unread output would stall the host.
+func (r *running) copy(s *sink, from io.Reader) {
+	buf := make([]byte, smallRead)
+	for {
+		n, err := from.Read(buf)
+		s.write(buf[:n])
+		if err != nil {
+			break
+		}
+		if n == len(buf) && n < bigRead {
+			buf = make([]byte, bigRead)
+		}
+	}
+	r.done <- s
+}
+
+// Sizes of the buffer that a stream is read with: most commands write little.
+const (
+	smallRead = 1 << 10
+	bigRead   = 32 << 10
+)
+
+// writerPanic is the error of a writer that panicked.
+func writerPanic(v any) error { return fmt.Errorf("panic: %v", v) }

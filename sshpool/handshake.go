@@ -1,0 +1,171 @@
+package sshpool
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// login runs the SSH side of a dial over d.wire.
+func (d *dialer) login() (*Conn, error) {
+	d.enter(StageBanner, d.t.Limits.Banner)
+	if err := d.wire.readVersion(); err != nil {
+		return nil, d.bannerError(err)
+	}
+	d.enter(StageKex, d.t.Limits.Kex)
+	var key ssh.PublicKey
+	var keyErr error
+	cfg := &ssh.ClientConfig{
+		User:              d.t.User,
+		ClientVersion:     clientVersion,
+		HostKeyAlgorithms: d.hostKeyAlgorithms(),
+		AuthCallback:      d.nextMethod,
+		BannerCallback:    func(string) error { return nil },
+		HostKeyCallback: func(_ string, remote net.Addr, k ssh.PublicKey) error {
+			key = k
+			if keyErr = d.t.HostKeys.Check(d.t.knownAs(), remote, k); keyErr == nil {
+				d.enter(StageAuth, d.t.Limits.Auth)
+			}
+			return keyErr
+		},
+	}
+	cfg.Config = d.t.Algorithms.config()
+	sc, chans, reqs, err := ssh.NewClientConn(d.wire, d.t.addr(), cfg)
+	switch {
+	case keyErr != nil:
+		return nil, hostKeyError(keyErr)
+	case err != nil:
+		return nil, d.handshakeError(err)
+	}
+	d.wire.SetDeadline(noDeadline)
+	return newConn(d, sc, key, chans, reqs), nil
+}
+
+// bannerError types what went wrong before the version line.
+func (d *dialer) bannerError(err error) error {
+	var typed *Error
+	if errors.As(err, &typed) {
+		return typed
+	}
+	e := d.fail(err)
+	if e.Kind == KindConnLost { // nothing had been said: as good as refused
+		e.Kind = KindRefused
+	}
+	return e
+}
+
+// handshakeError types an error of ssh.NewClientConn.
+func (d *dialer) handshakeError(err error) *Error {
+	if d.ctx.Err() != nil {
+		return canceledError(d.ctx, opDial, d.stage)
+	}
+	var typed *Error
+	var algo *ssh.AlgorithmNegotiationError
+	switch {
+	case errors.As(err, &typed):
+		return typed
+	case errors.As(err, &algo):
+		return &Error{Op: opDial, Kind: KindKexMismatch, Stage: StageKex, Err: err,
+			Text: "no common algorithm for " + algo.What + ": we offer " +
+				strings.Join(algo.SupportedAlgorithms, ",") + "; the host offers " +
+				excerpt([]byte(strings.Join(algo.RequestedAlgorithms, ",")))}
+	}
+	if below := d.wire.failure(); below != nil && !isDisconnect(err) {
+		return d.fail(below)
+	}
+	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "ssh: handshake failed: "), "ssh: ")
+	e := &Error{Op: opDial, Kind: KindProtocol, Stage: d.stage, Err: err, Text: excerpt([]byte(text))}
+	if isDisconnect(err) {
+		e.Text = "disconnected by the host in " + string(d.stage) + ": " + e.Text
+		if d.stage == StageAuth {
+			e.Kind = KindAuth
+			e.Text += d.auth.tried()
+		}
+	}
+	return e
+}
+
+// isDisconnect tells whether the peer ended the connection with a message of
+// its own (RFC 4253 section 11.1); the library has no exported type for it.
+func isDisconnect(err error) bool {
+	return strings.Contains(err.Error(), "ssh: disconnect, reason ")
+}
+
+func (w *wire) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// hostKeyError types the refusal of a HostKeyChecker.
+func hostKeyError(err error) *Error {
+	e := &Error{Op: opDial, Kind: KindHostKeyUnknown, Stage: StageKex, Err: err}
+	reason := ""
+	var r interface{ HostKeyReason() string }
+	if errors.As(err, &r) {
+		reason = r.HostKeyReason()
+	}
+	switch reason {
+	case "changed":
+		e.Kind, e.Text = KindHostKeyChanged, "host key changed"
+	case "revoked":
+		e.Kind, e.Text = KindHostKeyRevoked, "host key revoked"
+	case "unknown":
+		e.Text = "host key unknown"
+	case "cert":
+		e.Text = "host certificate not valid"
+	default:
+		e.Text = "host key refused: " + excerpt([]byte(err.Error()))
+	}
+	return e
+}
+
+// config is the part of the library's configuration that names algorithms.
+func (a *Algorithms) config() ssh.Config {
+	safe := ssh.SupportedAlgorithms()
+	pick := func(own, def []string) []string {
+		if len(own) > 0 {
+			return own
+		}
+		return def
+	}
+	return ssh.Config{
+		KeyExchanges: pick(a.KeyExchanges, safe.KeyExchanges),
+		Ciphers:      pick(a.Ciphers, preferAES(safe.Ciphers)),
+		MACs:         pick(a.MACs, withoutSHA1(safe.MACs)),
+	}
+}
+
+// withoutSHA1 drops the MAC over SHA-1, which the library still counts as safe.
+func withoutSHA1(macs []string) []string {
+	return slices.DeleteFunc(macs, func(m string) bool { return m == ssh.HMACSHA1 })
+}
+
+// hostKeyAlgorithms is what to ask the host for: the known keys' algorithms
+// first, else the safe ones with Ed25519 before the others.
+func (d *dialer) hostKeyAlgorithms() []string {
+	if own := d.t.Algorithms.HostKeys; len(own) > 0 {
+		return own
+	}
+	if known := d.t.HostKeys.Algorithms(d.t.knownAs()); len(known) > 0 {
+		return known
+	}
+	algos := ssh.SupportedAlgorithms().HostKeys
+	rank := func(a string) int {
+		switch a {
+		case ssh.KeyAlgoED25519:
+			return 0
+		case ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521:
+			return 1
+		}
+		if strings.Contains(a, "-cert-v01@") {
+			return 3 // of no use unless the checker names them
+		}
+		return 2
+	}
+	slices.SortStableFunc(algos, func(a, b string) int { return rank(a) - rank(b) })
+	return algos
+}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package sshpool
+
+import "syscall"
+
+const canQuickAck = false
+
+func quickAck(syscall.RawConn) {}

@@ -1,0 +1,162 @@
+package sshpool
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+)
+
+// limitedResolver holds at most cap(slots) lookups at once, counting also those
+// that nobody waits for any more, as a resolver may ignore its context.
+type limitedResolver struct {
+	next  Resolver
+	slots chan struct{}
+}
+
+// LimitResolver gives a Resolver that asks next for at most n names at a time.
+// The wait for a turn ends with the context.
+func LimitResolver(next Resolver, n int) Resolver {
+	return &limitedResolver{next, make(chan struct{}, n)}
+}
+
+func (r *limitedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	type answer struct {
+		addrs []netip.Addr
+		err   error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		addrs, err := r.next.LookupNetIP(ctx, network, host)
+		<-r.slots
+		got <- answer{addrs, err}
+	}()
+	select {
+	case a := <-got:
+		return a.addrs, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// resolve gives the addresses of a target, best first.
+func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
+	port := uint16(t.port())
+	if ip, err := netip.ParseAddr(t.Address); err == nil {
+		return []netip.AddrPort{netip.AddrPortFrom(ip, port)}, nil
+	}
+	r := t.Resolver
+	if r == nil {
+		r = net.DefaultResolver
+	}
+	if _, limited := r.(*limitedResolver); !limited {
+		r = LimitResolver(r, 1) // so that the limit holds whatever the resolver does
+	}
+	limit := t.Limits.DNS
+	lookup := ctx
+	if limit > 0 {
+		var cancel context.CancelFunc
+		lookup, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	ips, err := r.LookupNetIP(lookup, "ip", t.Address)
+	switch {
+	case err == nil && len(ips) > 0:
+	case ctx.Err() != nil:
+		return nil, canceledError(ctx, opDial, StageDNS)
+	case lookup.Err() != nil:
+		return nil, timeoutError(opDial, StageDNS, limit)
+	default:
+		return nil, lookupError(err)
+	}
+	addrs := make([]netip.AddrPort, len(ips))
+	for i, ip := range ips {
+		addrs[i] = netip.AddrPortFrom(ip.Unmap(), port)
+	}
+	return addrs, nil
+}
+
+func lookupError(err error) *Error {
+	e := &Error{Op: opDial, Kind: KindDNS, Stage: StageDNS, Err: err, Text: "no such host"}
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		e.Text = "name has no address"
+	case errors.As(err, &dns) && dns.IsTimeout:
+		e.Kind, e.Text = KindTimeout, "timeout in dns"
+	case errors.As(err, &dns) && !dns.IsNotFound:
+		e.Text = "name lookup: " + dns.Err
+	case !errors.As(err, &dns):
+		e.Text = "name lookup: " + excerpt([]byte(err.Error()))
+	}
+	return e
+}
+
+// attemptDelay is how long one address of a name has before the next is tried
+// beside it (RFC 8305 section 5).
+const attemptDelay = 250 * time.Millisecond
+
+// connect makes the TCP connection to the first address that answers.
+func connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: -1} // the connection has a keepalive of its own
+	if len(addrs) == 1 {
+		return d.DialContext(ctx, "tcp", addrs[0].String())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		conn net.Conn
+		err  error
+	}
+	got := make(chan answer, len(addrs))
+	var first error
+	started, failed := 0, 0
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for failed < len(addrs) {
+		select {
+		case <-next.C:
+			if started == len(addrs) {
+				continue
+			}
+			addr := addrs[started].String()
+			started++
+			next.Reset(attemptDelay)
+			go func() {
+				c, err := d.DialContext(ctx, "tcp", addr)
+				got <- answer{c, err}
+			}()
+		case a := <-got:
+			if a.err != nil {
+				failed++
+				first = cmpErr(first, a.err)
+				next.Reset(0)
+				continue
+			}
+			go func() { // close the losers
+				cancel()
+				for range started - failed - 1 {
+					if l := <-got; l.conn != nil {
+						l.conn.Close()
+					}
+				}
+			}()
+			return a.conn, nil
+		}
+	}
+	return nil, first
+}
+
+// cmpErr is a, or b where a is nil.
+func cmpErr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,257 @@
+package sshpool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sessionSlots counts the sessions open on one connection. A host says how many
+// it allows (sshd_config(5), MaxSessions) only by refusing one; from then on
+// the others wait for their turn.
+type sessionSlots struct {
+	mu      sync.Mutex
+	open    int  // sessions open or being opened
+	limit   int  // 0 while unknown
+	worked  bool // one was opened
+	waiting []chan struct{}
+}
+
+// take waits for a slot; ended is closed with the connection.
+func (s *sessionSlots) take(ctx context.Context, ended <-chan struct{}) bool {
+	s.mu.Lock()
+	if len(s.waiting) == 0 && (s.limit == 0 || s.open < s.limit) {
+		s.open++
+		s.mu.Unlock()
+		return true
+	}
+	turn := make(chan struct{})
+	s.waiting = append(s.waiting, turn)
+	s.mu.Unlock()
+	select {
+	case <-turn:
+		return true
+	case <-ctx.Done():
+	case <-ended:
+	}
+	s.mu.Lock()
+	i := slices.Index(s.waiting, turn)
+	if i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+	}
+	s.mu.Unlock()
+	if i < 0 { // the turn came at the same moment
+		s.give()
+	}
+	return false
+}
+
+// give returns a slot.
+func (s *sessionSlots) give() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	s.wake()
+}
+
+func (s *sessionSlots) wake() {
+	for len(s.waiting) > 0 && (s.limit == 0 || s.open < s.limit) {
+		close(s.waiting[0])
+		s.waiting = s.waiting[1:]
+		s.open++
+	}
+}
+
+// opened notes that a session was opened.
+func (s *sessionSlots) opened() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worked = true
+}
+
+// refused returns the slot of a session that the host refused and tells what
+// to make of it: others hold sessions, so that a wait for one of them helps;
+// or sessions have worked before.
+func (s *sessionSlots) refused() (others, worked bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if s.open > 0 {
+		s.limit = s.open
+	}
+	return s.open > 0, s.worked
+}
+
+// opening is a session channel that has been asked for.
+type opening struct {
+	done chan struct{} // closed with the fields below set
+	ch   ssh.Channel
+	reqs <-chan *ssh.Request
+	err  error
+}
+
+// open asks for a session channel; the caller holds a slot for it.
+func (c *Conn) open() *opening {
+	o := &opening{done: make(chan struct{})}
+	go func() {
+		defer close(o.done)
+		o.ch, o.reqs, o.err = c.ssh.OpenChannel("session", nil)
+		c.wire.quick.Store(false)
+	}()
+	return o
+}
+
+// abandon lets go of a channel that nobody waits for any more, whenever it comes.
+func (c *Conn) abandon(o *opening) {
+	go func() {
+		<-o.done
+		if o.err == nil {
+			o.ch.Close()
+			ssh.DiscardRequests(o.reqs)
+		}
+		c.slots.give()
+	}()
+}
+
+// takeFirst gives the session opened ahead, once.
+func (c *Conn) takeFirst() *opening {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.first
+	c.first = nil
+	return o
+}
+
+// Waits between attempts to open a session on a host that allowed some before
+// and has not yet noticed that they ended.
+const (
+	minSessionRetry = 20 * time.Millisecond
+	maxSessionRetry = time.Second
+)
+
+// session gives an open session channel, waiting for a turn where the host
+// allows no more at once. The slot is to be given back when reqs is closed.
+func (c *Conn) session(ctx context.Context) (*opening, error) {
+	retry := minSessionRetry
+	var giveUp time.Time
+	o := c.takeFirst()
+	for {
+		if o == nil {
+			if !c.slots.take(ctx, c.done) {
+				return nil, c.noSession(ctx)
+			}
+			o = c.open()
+		}
+		if err := c.await(ctx, o); err != nil {
+			return nil, err
+		}
+		if o.err == nil {
+			c.slots.opened()
+			return o, nil
+		}
+		var refusal *ssh.OpenChannelError
+		if !errors.As(o.err, &refusal) {
+			c.slots.give()
+			return nil, c.lost(ctx, StageChannel)
+		}
+		others, worked := c.slots.refused()
+		o = nil
+		if others {
+			continue
+		}
+		if giveUp.IsZero() {
+			giveUp = time.Now().Add(c.limits.Channel)
+		}
+		if !worked || time.Now().After(giveUp) {
+			return nil, &Error{Op: opExec, Kind: KindSessionLimit, Stage: StageChannel, Err: refusal,
+				Text: "session refused: " + excerpt([]byte(refusal.Message))}
+		}
+		if !c.pause(ctx, retry) {
+			return nil, c.noSession(ctx)
+		}
+		retry = min(2*retry, maxSessionRetry)
+	}
+}
+
+// await waits for the answer to an opening.
+func (c *Conn) await(ctx context.Context, o *opening) error {
+	select {
+	case <-o.done:
+		return nil
+	default:
+	}
+	limit := newLimit(c.limits.Channel)
+	defer limit.stop()
+	select {
+	case <-o.done:
+		return nil
+	case <-ctx.Done():
+		c.abandon(o)
+		return canceledError(ctx, opExec, StageChannel)
+	case <-limit.c:
+		c.abandon(o)
+		c.retire()
+		return timeoutError(opExec, StageChannel, c.limits.Channel)
+	}
+}
+
+func (c *Conn) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-c.done:
+	}
+	return false
+}
+
+// noSession is the error of a wait that ended without a session.
+func (c *Conn) noSession(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return canceledError(ctx, opExec, StageChannel)
+	}
+	return c.lost(ctx, StageChannel)
+}
+
+// lost is the error of a connection that is over; it waits until that is settled.
+func (c *Conn) lost(ctx context.Context, stage Stage) *Error {
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		return canceledError(ctx, opExec, stage)
+	}
+	e := &Error{Op: opExec, Kind: KindConnLost, Stage: stage, Err: c.Err(), Text: "connection lost"}
+	var why *Error
+	if errors.As(e.Err, &why) {
+		e.Text = why.Text
+	} else if errors.Is(e.Err, ErrClosed) {
+		e.Text = "connection closed"
+	}
+	return e
+}
+
+// limit is a timer that may be absent.
+type limit struct {
+	c     <-chan time.Time
+	timer *time.Timer
+}
+
+func newLimit(d time.Duration) limit {
+	if d <= 0 {
+		return limit{}
+	}
+	t := time.NewTimer(d)
+	return limit{t.C, t}
+}
+
+func (l limit) stop() {
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+}

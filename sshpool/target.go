@@ -1,0 +1,145 @@
+package sshpool
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// Defaults of a Target's zero fields.
+const (
+	DefaultPort              = 22
+	DefaultTotal             = 10 * time.Second
+	DefaultDNS               = 5 * time.Second
+	DefaultKeepaliveInterval = 15 * time.Second
+	DefaultKeepaliveCount    = 3
+)
+
+// Target is one host to connect to and how. A Target is a plain value; Dial
+// and Pool do not change it.
+type Target struct {
+	Address string // name or IP address; required
+	Port    int    // 0 means 22
+	User    string // required
+	// Auth says how to log in; required, and shared between targets so that
+	// keys are read and passphrases asked once.
+	Auth *Auth
+	// HostKeys checks the host's key; required. A nil checker is an error and
+	// never means "accept".
+	HostKeys HostKeyChecker
+	// KnownAs is the name under which HostKeys is asked; empty means Address.
+	KnownAs string
+	// Limits bound each stage; its zero fields mean the defaults.
+	Limits Limits
+	// KeepaliveInterval and KeepaliveCount find a dead peer: after an interval
+	// of silence a request is sent that the peer must answer, and after
+	// interval × count of silence the connection is closed. Zero means the
+	// defaults, 15 s × 3; a negative value turns keepalive off.
+	KeepaliveInterval time.Duration
+	KeepaliveCount    int
+	// Algorithms replaces single lists of what is offered; see there.
+	Algorithms Algorithms
+	// Resolver looks names up; nil means the pool's, else net.DefaultResolver.
+	Resolver Resolver
+	// DialContext, where set, makes the transport (through a jump host, a
+	// proxy). It gets "tcp" and "address:port", the name not looked up.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Log gets details of one connection at level debug; nil means none.
+	Log *slog.Logger
+}
+
+// Limits bound the stages of a connection. A zero field means the default, a
+// negative one no limit of its own. Total runs from the first TCP packet to
+// the end of login, over all attempts; each stage within is also bounded by
+// what remains of it.
+type Limits struct {
+	DNS     time.Duration // name lookup; default 5 s
+	TCP     time.Duration // TCP handshake; default: what remains of Total
+	Banner  time.Duration // the peer's version line; likewise
+	Kex     time.Duration // key exchange and host key; likewise
+	Auth    time.Duration // login, without the time people take to answer; likewise
+	Channel time.Duration // opening a channel, and the reply to a request on it; default: as Total
+	Total   time.Duration // tcp to auth; default 10 s
+}
+
+func (l Limits) withDefaults() Limits {
+	def := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	def(&l.Total, DefaultTotal)
+	def(&l.DNS, DefaultDNS)
+	def(&l.Channel, l.Total)
+	return l
+}
+
+// HostKeyChecker decides about host keys. addr is "name:port" as asked for,
+// with brackets around an IPv6 address.
+type HostKeyChecker interface {
+	// Algorithms gives the host key algorithms to offer, best first, so that a
+	// host is asked for the key that is known. Nil means the default order.
+	Algorithms(addr string) []string
+	// Check returns nil to accept key. It is called once a connection, before
+	// any secret is sent. An error that has a method HostKeyReason, giving
+	// "unknown", "changed", "revoked" or "cert", sets the Kind of the
+	// connection's error.
+	Check(addr string, remote net.Addr, key ssh.PublicKey) error
+}
+
+// Resolver looks up the addresses of a name. *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Algorithms are lists of algorithm names, best first, in the names of
+// golang.org/x/crypto/ssh. An empty list means the default: what
+// ssh.SupportedAlgorithms gives, without SHA-1 and DSA.
+type Algorithms struct {
+	KeyExchanges, Ciphers, MACs, HostKeys []string
+}
+
+// addr is the address as dialled: "name:port".
+func (t *Target) addr() string {
+	return net.JoinHostPort(t.Address, strconv.Itoa(t.port()))
+}
+
+// knownAs is the address under which the host key is looked up.
+func (t *Target) knownAs() string {
+	if t.KnownAs == "" {
+		return t.addr()
+	}
+	return net.JoinHostPort(t.KnownAs, strconv.Itoa(t.port()))
+}
+
+func (t *Target) port() int {
+	if t.Port == 0 {
+		return DefaultPort
+	}
+	return t.Port
+}
+
+// check refuses a target that no connection could be made from.
+func (t *Target) check() error {
+	var text string
+	switch {
+	case t.Address == "":
+		text = "target has no address"
+	case t.Port < 0 || t.Port > 65535:
+		text = "port " + strconv.Itoa(t.Port) + " out of range"
+	case t.User == "":
+		text = "target has no user"
+	case t.Auth == nil:
+		text = "target has no way to log in"
+	case t.HostKeys == nil:
+		text = "target has no host key checker"
+	default:
+		return nil
+	}
+	return &Error{Op: opDial, Kind: KindInternal, Text: text}
+}
