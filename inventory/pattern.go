@@ -1,0 +1,345 @@
+package inventory
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"math/bits"
+	"regexp"
+	"strings"
+)
+
+// maxMasks is the largest number of globs that ranges in one word may make.
+const maxMasks = 1000
+
+// Select gives the hosts that the pattern means, in inventory order, each once.
+// The package documentation says what a pattern may hold. The result may be
+// empty, as for web&db where no host is in both. What the inventory does not
+// know is a *PatternError, as is what cannot be read.
+func (inv *Inventory) Select(pattern string) ([]*Host, error) {
+	s := &selection{inv: inv, setParser: setParser{text: pattern, glob: true}}
+	if strings.TrimSpace(pattern) == "" {
+		return nil, s.fail(0, len(pattern), "empty pattern", `write "all" for every host`)
+	}
+	result, err := s.evaluate()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*Host, 0, result.count())
+	for i := range result.all() {
+		list = append(list, inv.hosts[i])
+	}
+	return list, nil
+}
+
+// selection evaluates one pattern.
+type selection struct {
+	setParser
+	inv *Inventory
+}
+
+// evaluate works from left to right; all operators bind alike.
+func (s *selection) evaluate() (hostBits, error) {
+	result := newHostBits(len(s.inv.hosts))
+	op := byte(',')
+	if s.skipSpaces(); s.text[s.pos] == '!' {
+		s.pos++
+		op = '!'
+		result.fill(len(s.inv.hosts))
+	}
+	for {
+		operand, err := s.operand(op)
+		if err != nil {
+			return nil, err
+		}
+		for i := range result {
+			switch op {
+			case ',':
+				result[i] |= operand[i]
+			case '&':
+				result[i] &= operand[i]
+			case '!':
+				result[i] &^= operand[i]
+			case '^':
+				result[i] ^= operand[i]
+			}
+		}
+		if s.pos >= len(s.text) {
+			return result, nil
+		}
+		op = s.text[s.pos]
+		s.pos++
+	}
+}
+
+func (s *selection) skipSpaces() {
+	for s.pos < len(s.text) && s.text[s.pos] == ' ' {
+		s.pos++
+	}
+}
+
+// operand reads one word or regular expression and gives its hosts.
+func (s *selection) operand(op byte) (hostBits, error) {
+	s.skipSpaces()
+	if s.pos < len(s.text) && s.text[s.pos] == '~' {
+		return s.regex(op)
+	}
+	at := s.pos
+	group := at < len(s.text) && s.text[at] == '@'
+	if group {
+		s.pos++
+	}
+	t, err := s.term()
+	if err != nil {
+		return nil, err
+	}
+	w := &word{term: t, group: group, op: op, from: at, to: at + len(t.text)}
+	if group {
+		w.to++
+	}
+	out := newHostBits(len(s.inv.hosts))
+	if strings.ContainsAny(strings.Join(t.lits, ""), "*?") {
+		return out, s.glob(w, out)
+	}
+	return out, s.names(w, out)
+}
+
+// word is an operand that is no regular expression.
+type word struct {
+	term
+	group    bool // written with @
+	op       byte
+	from, to int // in the pattern
+}
+
+// names adds the hosts and groups called exactly so. All of a range must exist.
+func (s *selection) names(w *word, out hostBits) error {
+	const mostMissing = 1000
+	var missing []string
+	w.each(nil, 0, func(name []byte) bool {
+		if !s.addNamed(string(name), w.group, out) {
+			missing = append(missing, string(name))
+		}
+		return len(missing) < mostMissing
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	what, known := "host or group", chain(maps.Keys(s.inv.byGroup), s.hostNames())
+	if w.group {
+		what, known = "group", maps.Keys(s.inv.byGroup)
+	}
+	folded := Fold(missing)
+	e := s.fail(w.from, w.to, fmt.Sprintf("no %s %q", what, abbreviate(folded)), didYouMean(missing[0], known))
+	if _, ok := s.inv.byName[missing[0]]; ok && w.group {
+		e.Hint = "it is a host: write it without @"
+	}
+	if w.size > len(missing) {
+		e.Word = folded
+	}
+	return e
+}
+
+// addNamed adds the host and the group of the name; false if there is neither.
+func (s *selection) addNamed(name string, group bool, out hostBits) bool {
+	if name == All {
+		out.fill(len(s.inv.hosts))
+		return true
+	}
+	found := false
+	if i, ok := s.inv.byName[name]; ok && !group {
+		out.set(int(i))
+		found = true
+	}
+	if i, ok := s.inv.byGroup[name]; ok {
+		for g := range s.inv.groups[i].walk() {
+			for _, h := range g.Hosts {
+				out.set(int(h.index))
+			}
+		}
+		found = true
+	}
+	return found
+}
+
+func (s *selection) hostNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, h := range s.inv.hosts {
+			if !yield(h.Name) {
+				return
+			}
+		}
+	}
+}
+
+func chain(seqs ...iter.Seq[string]) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, seq := range seqs {
+			for v := range seq {
+				if !yield(v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// glob adds the hosts, or with @ the groups, that match.
+func (s *selection) glob(w *word, out hostBits) error {
+	if w.size > maxMasks {
+		return s.fail(w.from, w.to, fmt.Sprintf("range of %d names beside a wildcard, the limit is %d", w.size, maxMasks), "")
+	}
+	found := false
+	w.each(nil, 0, func(b []byte) bool {
+		mask := string(b)
+		if w.group {
+			for _, g := range s.inv.groups {
+				if matchGlob(mask, g.Name) {
+					found = s.addNamed(g.Name, true, out) || found
+				}
+			}
+			return true
+		}
+		for i, h := range s.inv.hosts {
+			if matchGlob(mask, h.Name) {
+				out.set(i)
+				found = true
+			}
+		}
+		return true
+	})
+	return s.checkFound(found, w)
+}
+
+// checkFound refuses a word that was to add hosts and matches none. One that
+// only takes away may match nothing.
+func (s *selection) checkFound(found bool, w *word) error {
+	if found || w.op == '!' || w.op == '&' {
+		return nil
+	}
+	what := "host"
+	if w.group {
+		what = "group"
+	}
+	e := s.fail(w.from, w.to, "", "")
+	e.Msg = fmt.Sprintf("no %s matches %q", what, abbreviate(e.Word))
+	if !w.group && len(w.lits) > 0 {
+		for _, g := range s.inv.groups {
+			if matchGlob(w.text, g.Name) {
+				e.Hint = fmt.Sprintf("groups do: write %q", "@"+abbreviate(w.text))
+			}
+		}
+	}
+	return e
+}
+
+// matchGlob matches * against any text and ? against one character.
+func matchGlob(mask, name string) bool {
+	star, mark := -1, 0
+	i, j := 0, 0
+	for j < len(name) {
+		switch {
+		case i < len(mask) && mask[i] == '*':
+			star, mark = i, j
+			i++
+		case i < len(mask) && mask[i] == '?':
+			i++
+			for j++; j < len(name) && name[j]&0xc0 == 0x80; j++ {
+			}
+		case i < len(mask) && mask[i] == name[j]:
+			i++
+			j++
+		case star >= 0:
+			mark++
+			i, j = star+1, mark
+		default:
+			return false
+		}
+	}
+	return strings.Trim(mask[i:], "*") == ""
+}
+
+// regex reads ~/.../ or ~ and all that follows, and adds the hosts that match
+// anywhere in their names.
+func (s *selection) regex(op byte) (hostBits, error) {
+	from := s.pos
+	text, end := s.text[from+1:], len(s.text)
+	if strings.HasPrefix(text, "/") {
+		length := closingSlash(text[1:])
+		if length < 0 {
+			return nil, s.fail(from, end, `"~/" without a closing "/"`, "")
+		}
+		text, end = strings.ReplaceAll(text[1:1+length], `\/`, "/"), from+1+length+2
+	}
+	w := &word{op: op, from: from, to: end}
+	if text == "" {
+		return nil, s.fail(from, end, "empty regular expression", "")
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		msg := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		return nil, s.fail(from, end, "regular expression: "+msg, "")
+	}
+	s.pos = end
+	if s.skipSpaces(); s.pos < len(s.text) && strings.IndexByte(operators, s.text[s.pos]) < 0 {
+		return nil, s.fail(s.pos, len(s.text), fmt.Sprintf("%q after a regular expression", abbreviate(s.text[s.pos:])), `write , & ! or ^ after the closing "/"`)
+	}
+	out := newHostBits(len(s.inv.hosts))
+	found := false
+	for i, h := range s.inv.hosts {
+		if re.MatchString(h.Name) {
+			out.set(i)
+			found = true
+		}
+	}
+	return out, s.checkFound(found, w)
+}
+
+// closingSlash finds the first slash without a backslash before it, or -1.
+func closingSlash(text string) int {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '/':
+			return i
+		}
+	}
+	return -1
+}
+
+// hostBits is a set of hosts by index.
+type hostBits []uint64
+
+func newHostBits(n int) hostBits { return make(hostBits, (n+63)/64) }
+
+func (b hostBits) set(i int) { b[i/64] |= 1 << (i % 64) }
+
+func (b hostBits) fill(n int) {
+	for i := range b {
+		b[i] = ^uint64(0)
+	}
+	if n%64 != 0 {
+		b[len(b)-1] = 1<<(n%64) - 1
+	}
+}
+
+func (b hostBits) count() int {
+	n := 0
+	for _, w := range b {
+		n += bits.OnesCount64(w)
+	}
+	return n
+}
+
+func (b hostBits) all() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, w := range b {
+			for ; w != 0; w &= w - 1 {
+				if !yield(i*64 + bits.TrailingZeros64(w)) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package inventory
+
+import (
+	"slices"
+	"time"
+)
+
+// Settings is how a host is reached. The zero value of a field means that the
+// inventory does not say. Paths are as written: a leading ~ is not expanded,
+// and a relative path is not joined to the inventory's folder.
+type Settings struct {
+	Address        string        // host name or IP address to connect to
+	Port           int           // 1 to 65535
+	User           string        // login name
+	Key            []string      // paths of private keys, in the order to try
+	Certificate    []string      // paths of OpenSSH certificates
+	Jump           []string      // jump hosts, first hop first: [user@]host[:port] or names of the inventory
+	ProxyCommand   string        // command whose stdin and stdout are the connection; never set beside Jump
+	Become         bool          // run as another user
+	BecomeUser     string        // that user
+	BecomeMethod   string        // sudo, su or doas
+	HostKey        []string      // accepted host keys: "ssh-ed25519 AAAA..." or "SHA256:..."
+	KnownHosts     []string      // paths of known_hosts files
+	ConnectTimeout time.Duration // limit from the first packet to the end of login
+	Shell          string        // path of the shell that commands are given to
+}
+
+// field is a set of settings.
+type field uint16
+
+const (
+	fieldAddress field = 1 << iota
+	fieldPort
+	fieldUser
+	fieldKey
+	fieldCertificate
+	fieldJump
+	fieldProxyCommand
+	fieldBecome
+	fieldBecomeUser
+	fieldBecomeMethod
+	fieldHostKey
+	fieldKnownHosts
+	fieldConnectTimeout
+	fieldShell
+)
+
+// fieldNames lists the settings as files write them, in the order of the bits.
+func fieldNames() []string {
+	return []string{
+		"address", "port", "user", "key", "certificate", "jump", "proxy_command", "become",
+		"become_user", "become_method", "hostkey", "known_hosts", "connect_timeout", "shell",
+	}
+}
+
+func fieldByName(name string) (field, bool) {
+	i := slices.Index(fieldNames(), name)
+	if i < 0 {
+		return 0, false
+	}
+	return 1 << i, true
+}
+
+// patch is what one entry says: the settings named by given, and variables.
+type patch struct {
+	given field
+	Settings
+	vars map[string]any
+}
+
+// apply writes the given settings over s. Jump and ProxyCommand are two answers
+// to one question: the stronger entry's answer takes the other away.
+func (p *patch) apply(s *Settings) {
+	set(p, fieldAddress, &s.Address, p.Address)
+	set(p, fieldPort, &s.Port, p.Port)
+	set(p, fieldUser, &s.User, p.User)
+	set(p, fieldKey, &s.Key, p.Key)
+	set(p, fieldCertificate, &s.Certificate, p.Certificate)
+	if p.given&(fieldJump|fieldProxyCommand) != 0 {
+		s.Jump, s.ProxyCommand = p.Jump, p.ProxyCommand
+	}
+	set(p, fieldBecome, &s.Become, p.Become)
+	set(p, fieldBecomeUser, &s.BecomeUser, p.BecomeUser)
+	set(p, fieldBecomeMethod, &s.BecomeMethod, p.BecomeMethod)
+	set(p, fieldHostKey, &s.HostKey, p.HostKey)
+	set(p, fieldKnownHosts, &s.KnownHosts, p.KnownHosts)
+	set(p, fieldConnectTimeout, &s.ConnectTimeout, p.ConnectTimeout)
+	set(p, fieldShell, &s.Shell, p.Shell)
+}
+
+func set[T any](p *patch, f field, to *T, from T) {
+	if p.given&f != 0 {
+		*to = from
+	}
+}
