@@ -23,6 +23,7 @@ const lockLimit = 5 * time.Second
 type keeper struct {
 	mu      sync.Mutex
 	waiting []*newKey
+	limit   time.Duration // instead of lockLimit, if not 0
 
 	writing sync.Mutex // held by the one who writes
 	failed  int        // keys that could not be written
@@ -130,8 +131,11 @@ func (p *Policy) appendFile(batch []*newKey) error {
 		return errNoFile
 	}
 	wait := lockLimit
-	if p.keep.cause != nil {
+	switch {
+	case p.keep.cause != nil:
 		wait = 0 // once is enough
+	case p.keep.limit > 0:
+		wait = p.keep.limit
 	}
 	f, err := openLocked(p.File, wait)
 	if err != nil {
@@ -266,8 +270,8 @@ func lock(f *os.File, deadline time.Time) error {
 // if another file stands in its place.
 func (x *Index) refresh(name string, f *os.File) error {
 	info, err := f.Stat()
-	if err != nil {
-		return err
+	if err != nil || !info.Mode().IsRegular() {
+		return err // of what is written to a device or pipe, nothing is to be read
 	}
 	in, offset := x.resume(name, info)
 	text, _, err := readFrom(f, offset)

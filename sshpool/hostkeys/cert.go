@@ -78,11 +78,9 @@ func (p *Policy) isAuthority(addr string, key ssh.PublicKey) bool {
 }
 
 // isPrincipal says whether host, in lower case, is among the names of a
-// certificate. No names mean any host.
+// certificate, byte for byte as ssh compares them. No names mean any host.
 func isPrincipal(principals []string, host string) bool {
-	return len(principals) == 0 || slices.ContainsFunc(principals, func(p string) bool {
-		return matchPattern(p, host)
-	})
+	return len(principals) == 0 || slices.Contains(principals, host)
 }
 
 // isSoundSignature refuses signatures made with SHA-1, as CASignatureAlgorithms

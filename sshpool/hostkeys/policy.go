@@ -92,7 +92,8 @@ func (p *Policy) Check(addr string, remote net.Addr, key ssh.PublicKey) error {
 	return nil
 }
 
-// judge decides by the index alone.
+// judge decides by the index alone. A key known for the name without its port
+// is good for every port, as in ssh; another key there says nothing.
 func (p *Policy) judge(addr string, key ssh.PublicKey) *Error {
 	x := p.idx()
 	name, bare := lineName(addr)
@@ -106,14 +107,10 @@ func (p *Policy) judge(addr string, key ssh.PublicKey) *Error {
 	if x.knows(name, plain) || bare != "" && x.knows(bare, plain) {
 		return nil
 	}
-	var known, authorities []Entry
-	for _, e := range x.Lookup(addr) {
-		switch {
-		case e.Marker == Authority:
-			authorities = append(authorities, e)
-		case e.Marker == NoMarker && isUsable(e.Key.Type()):
-			known = append(known, e)
-		}
+	known, authorities := x.speak(name)
+	if bare != "" {
+		_, more := x.speak(bare)
+		authorities = append(authorities, more...)
 	}
 	switch {
 	case len(known) > 0:
@@ -126,6 +123,20 @@ func (p *Policy) judge(addr string, key ssh.PublicKey) *Error {
 	}
 	certErr.Known = authorities
 	return certErr
+}
+
+// speak gives the entries that a name is known by: its own keys, of types that
+// can be checked at all, and its authorities.
+func (x *Index) speak(name string) (known, authorities []Entry) {
+	for _, e := range x.entries(x.find(name)) {
+		switch {
+		case e.Marker == Authority:
+			authorities = append(authorities, e)
+		case e.Marker == NoMarker && isUsable(e.Key.Type()):
+			known = append(known, e)
+		}
+	}
+	return known, authorities
 }
 
 // knows says whether an unmarked line that means name holds the key.
