@@ -8,9 +8,6 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// publicKeyCallback is the type of ssh.ServerConfig's field.
-type publicKeyCallback = func(ssh.ConnMetadata, ssh.PublicKey) (*ssh.Permissions, error)
-
 // loginFaults go wrong between the key exchange and the end of the login.
 func loginFaults() []fault {
 	return []fault{

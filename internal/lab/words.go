@@ -84,7 +84,7 @@ func wordLength(s string) (int, error) {
 		}
 	}
 	if quote != 0 {
-		return 0, errors.New("Unterminated quoted string")
+		return 0, errors.New("unterminated quoted string")
 	}
 	return len(s), nil
 }

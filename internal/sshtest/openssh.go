@@ -1,0 +1,63 @@
+package sshtest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// OpenSSH starts Debian's sshd with a configuration, host keys and
+// authorized_keys of its own. It works for root and for any user.
+func OpenSSH(t testing.TB, opts ...Option) *Server {
+	t.Helper()
+	const program = "/usr/sbin/sshd"
+	mustHave(t, program, "openssh-server")
+	if os.Getuid() == 0 {
+		// The Debian service makes it; sshd as root wants it.
+		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, o := newServer(t, "openssh", opts)
+	s.HostKey = s.makeKey("host_ed25519").PublicKey()
+	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", s.path("host_ecdsa")).CombinedOutput(); err != nil {
+		t.Fatalf("ssh-keygen: %v\n%s", err, out)
+	}
+	s.launch(o, func(port int) []string {
+		s.write("sshd_config", s.sshdConfig(o, port), 0o600)
+		return []string{program, "-D", "-e", "-f", s.path("sshd_config")}
+	}, func(log string) bool {
+		return strings.Count(log, "Server listening on ") == len(s.Addresses)
+	})
+	return s
+}
+
+// sshdConfig writes the test's own lines first: sshd takes the first value.
+func (s *Server) sshdConfig(o *options, port int) string {
+	var b strings.Builder
+	for _, line := range o.config {
+		fmt.Fprintln(&b, line)
+	}
+	for _, a := range s.Addresses {
+		fmt.Fprintf(&b, "ListenAddress %s\n", a)
+	}
+	yesNo := map[bool]string{true: "yes", false: "no"}
+	fmt.Fprintf(&b, `Port %d
+HostKey %s
+HostKey %s
+AuthorizedKeysFile %s
+PasswordAuthentication %s
+KbdInteractiveAuthentication no
+PermitRootLogin yes
+UsePAM no
+UseDNS no
+StrictModes no
+PidFile none
+PrintMotd no
+LogLevel VERBOSE
+Subsystem sftp internal-sftp
+`, port, s.path("host_ed25519"), s.path("host_ecdsa"), s.path("authorized_keys"), yesNo[o.password != ""])
+	return b.String()
+}
