@@ -157,7 +157,7 @@ func (g *group) header(w *bufio.Writer, f *fold) {
 }
 
 func (g *group) paint(code, text string) string {
-	if !g.o.Color || !g.o.OutTerminal {
+	if !g.o.Color {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
@@ -219,11 +219,8 @@ func (l *safeLines) Write(p []byte) (int, error) {
 type groupLines struct{}
 
 func (groupLines) appendLine(dst, line []byte) []byte {
-	if n := len(line); n > 0 && line[n-1] == '\r' {
-		line = line[:n-1]
-	}
 	start := len(dst)
-	dst = AppendSafe(dst, line)
+	dst = AppendSafe(dst, bytes.TrimSuffix(line, []byte("\r")))
 	if likeHeader(dst[start:]) {
 		dst = slices.Insert(dst, start, '\\')
 	}

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"bytes"
 	"hash/fnv"
 	"sync"
 	"sync/atomic"
@@ -35,7 +36,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Started implements event.Sink.
 func (l *live) Started(host string, at time.Time) {
-	if l.o.OutTerminal {
+	if l.o.OutTerminal || l.o.ErrTerminal {
 		if w := int64(ansi.StringWidth(SafeLine(host))); w <= padMax && w > l.pad.Load() {
 			l.pad.Store(w)
 		}
@@ -91,34 +92,31 @@ func putBuffer(buf *[]byte) {
 func (l *live) newState(host string) *hostState {
 	return &hostState{
 		outLines: liveLines{
-			prefix: l.prefix(host, l.o.OutTerminal),
+			prefix: l.prefix(host, l.o.OutTerminal, l.o.Color),
 			safe:   l.o.OutTerminal,
 		},
 		errLines: liveLines{
-			prefix: l.prefix(host, l.o.ErrTerminal),
+			prefix: l.prefix(host, l.o.ErrTerminal, l.o.ErrColor),
 			safe:   l.o.ErrTerminal,
-			red:    l.o.ErrTerminal && l.o.Color,
+			red:    l.o.ErrColor,
 		},
 	}
 }
 
 // prefix is "HOST: ", on a terminal coloured and padded.
-func (l *live) prefix(host string, terminal bool) []byte {
+func (l *live) prefix(host string, terminal, color bool) []byte {
 	name := SafeLine(host)
-	if !terminal {
-		return []byte(name + ": ")
-	}
 	var p []byte
-	if l.o.Color {
+	if color {
 		h := fnv.New32a()
 		h.Write([]byte(host))
-		color := prefixColors[h.Sum32()%uint32(len(prefixColors))]
-		p = append(p, "\x1b["+color+"m"+name+"\x1b[0m"...)
+		code := prefixColors[h.Sum32()%uint32(len(prefixColors))]
+		p = append(p, "\x1b["+code+"m"+name+"\x1b[0m"...)
 	} else {
 		p = append(p, name...)
 	}
 	p = append(p, ": "...)
-	for w := int64(ansi.StringWidth(name)); w < l.pad.Load(); w++ {
+	for w := int64(ansi.StringWidth(name)); terminal && w < l.pad.Load(); w++ {
 		p = append(p, ' ')
 	}
 	return p
@@ -133,16 +131,14 @@ type liveLines struct {
 
 func (w *liveLines) appendLine(dst, line []byte) []byte {
 	dst = append(dst, w.prefix...)
-	if !w.safe {
-		return append(append(dst, line...), '\n')
-	}
-	if n := len(line); n > 0 && line[n-1] == '\r' {
-		line = line[:n-1]
-	}
 	if w.red {
 		dst = append(dst, "\x1b[31m"...)
 	}
-	dst = AppendSafe(dst, line)
+	if w.safe {
+		dst = AppendSafe(dst, bytes.TrimSuffix(line, []byte("\r")))
+	} else {
+		dst = append(dst, line...)
+	}
 	if w.red {
 		dst = append(dst, "\x1b[0m"...)
 	}

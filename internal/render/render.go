@@ -29,10 +29,11 @@ var Modes = []string{"live", "group", "json", "jsonl", "quiet"}
 // Options say where to and how. Out and Err are needed, all else has a default.
 type Options struct {
 	Out, Err                 io.Writer
-	OutTerminal, ErrTerminal bool // Err is a terminal that can show a status line
+	OutTerminal, ErrTerminal bool // what comes from hosts is made safe there
+	Color, ErrColor          bool // colours on Out, on Err
+	NoStatus                 bool // no status line though Err is a terminal, as for TERM=dumb
 
 	Width   func() int                  // columns of the terminal, asked again at each use; 80 if nil or not positive
-	Color   bool                        // colours may be used where there is a terminal
 	Verbose int                         // from 1 on, the end of each host is told on Err
 	Clock   func() time.Time            // time.Now if nil
 	Prog    string                      // what hints begin with; "fleet" if empty

@@ -33,17 +33,25 @@ func (b *base) summary(s event.Summary) []byte {
 	var p []byte
 	p = b.appendCounts(p, s)
 	p = append(p, b.early(s)...)
+	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, the rest was not kept")
+	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
 	causes := b.tally.sortedCauses()
 	for _, c := range causes {
 		p = append(p, b.foldFor(c.hosts, b.o.ErrTerminal)...)
 		p = append(p, ": "...)
-		p = append(p, outcomeColor(b.colorErr(), c.outcome, causeText(c.causeKey))...)
+		p = append(p, outcomeColor(b.o.ErrColor, c.outcome, causeText(c.causeKey))...)
 		p = append(p, '\n')
 	}
 	return b.appendHints(p, causes)
 }
 
-func (b *base) colorErr() bool { return b.o.Color && b.o.ErrTerminal }
+// appendRemark tells what is true of hosts whatever became of them.
+func (b *base) appendRemark(p []byte, hosts []string, text string) []byte {
+	if len(hosts) == 0 {
+		return p
+	}
+	return append(p, b.foldFor(hosts, b.o.ErrTerminal)+": "+text+"\n"...)
+}
 
 // appendCounts writes "5 hosts in 1.2s: ok 3 · failed 2".
 func (b *base) appendCounts(p []byte, s event.Summary) []byte {
@@ -53,7 +61,7 @@ func (b *base) appendCounts(p []byte, s event.Summary) []byte {
 		n := s.Counts[o]
 		total += n
 		if n > 0 {
-			fields = append(fields, outcomeColor(b.colorErr(), o, fmt.Sprintf("%s %d", o, n)))
+			fields = append(fields, outcomeColor(b.o.ErrColor, o, fmt.Sprintf("%s %d", o, n)))
 		}
 	}
 	p = append(p, plural(total, "host")...)
@@ -151,17 +159,26 @@ func appendVerbose(p []byte, r event.Result) []byte {
 	if r.Cause != nil {
 		p = append(p, ": "+causeText(causeKey{r.Outcome, *r.Cause})...)
 	}
-	p = append(p, " (connect "+formatWall(r.Connect)+", run "+formatWall(r.Run)...)
+	var notes []string
+	if r.Connect > 0 {
+		notes = append(notes, "connect "+formatWall(r.Connect))
+	}
+	if r.Run > 0 {
+		notes = append(notes, "run "+formatWall(r.Run))
+	}
 	if r.Attempts > 1 {
-		p = append(p, ", "+plural(r.Attempts, "attempt")...)
+		notes = append(notes, plural(r.Attempts, "attempt"))
 	}
 	if r.Truncated {
-		p = append(p, ", output cut"...)
+		notes = append(notes, "output cut")
 	}
 	if r.Lingering {
-		p = append(p, ", a background process kept the output open"...)
+		notes = append(notes, "a background process kept the output open")
 	}
-	return append(p, ")\n"...)
+	if len(notes) > 0 {
+		p = append(p, " ("+strings.Join(notes, ", ")+")"...)
+	}
+	return append(p, '\n')
 }
 
 // plural is "1 host", "2 hosts".

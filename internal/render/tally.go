@@ -32,6 +32,8 @@ type tally struct {
 	counts  map[scheduler.Outcome]int
 	running map[string]struct{}
 	causes  map[causeKey][]string
+	cut     []string // hosts with output that was not kept
+	open    []string // hosts with a process left that held the output open
 	samples []sample // for the rate, oldest first
 }
 
@@ -66,6 +68,12 @@ func (t *tally) result(r event.Result) {
 	delete(t.running, r.Host)
 	t.done++
 	t.counts[r.Outcome]++
+	if r.Truncated {
+		t.cut = append(t.cut, r.Host)
+	}
+	if r.Lingering {
+		t.open = append(t.open, r.Host)
+	}
 	if r.Outcome == scheduler.OK {
 		return
 	}
@@ -92,7 +100,7 @@ func (t *tally) status() string {
 	fields := []string{fmt.Sprintf("%d/%d", t.done, t.total)}
 	for _, o := range scheduler.Outcomes {
 		if n := t.counts[o]; n > 0 || o == scheduler.OK {
-			fields = append(fields, outcomeColor(t.o.Color, o, fmt.Sprintf("%s %d", o, n)))
+			fields = append(fields, outcomeColor(t.o.ErrColor, o, fmt.Sprintf("%s %d", o, n)))
 		}
 	}
 	if n := len(t.running); n > 0 {

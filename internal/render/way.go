@@ -27,7 +27,7 @@ func newWay(o Options, queued bool, status func() string) *way {
 	outDst, errDst := o.Out, o.Err
 	opts := output.QueueOptions{Memory: o.MemoryBudget, Dir: o.TempDir}
 	errOpts := opts
-	if o.ErrTerminal {
+	if o.ErrTerminal && !o.NoStatus {
 		w.screen = newScreen(o, status)
 		errOpts.Pace = w.screen.pace
 		errDst = w.screen.port(o.Err)
