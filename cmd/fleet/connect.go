@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleet/internal/engine"
+	"fleet/internal/render"
+)
+
+// connectFlags say how hosts are reached and logged in to. They stand above
+// what the inventory says.
+type connectFlags struct {
+	user       string
+	port       int
+	keys       []string
+	askPass    bool
+	passFile   string
+	hostKeys   string
+	knownHosts []string
+	timeout    time.Duration
+	noInput    bool
+}
+
+var hostKeyModes = []string{"strict", "accept-new", "insecure-off"}
+
+func (f *connectFlags) declare(c *cobra.Command) {
+	fs := c.Flags()
+	fs.StringVarP(&f.user, "user", "u", "", "user to log in as (default: the inventory's, else your own name)")
+	fs.IntVarP(&f.port, "port", "p", 0, "port (default: the inventory's, else 22)")
+	fs.StringArrayVar(&f.keys, "key", nil, "private key `FILE` to log in with, may be given again")
+	fs.BoolVarP(&f.askPass, "ask-pass", "k", false, "ask once for the login password")
+	fs.StringVar(&f.passFile, "pass-file", "", "read the login password from `FILE`, - for standard input")
+	fs.StringVar(&f.hostKeys, "hostkeys", "strict", "`MODE` of checking host keys: "+strings.Join(hostKeyModes, ", "))
+	fs.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE`, may be given again (default: ~/.ssh/known_hosts, /etc/ssh/ssh_known_hosts)")
+	fs.DurationVar(&f.timeout, "connect-timeout", 0, "longest `TIME` from TCP to login (default: the inventory's, else 10s)")
+	fs.BoolVar(&f.noInput, "no-input", false, "never ask anything")
+	fixedCompletion(c, "hostkeys", hostKeyModes)
+}
+
+// apply puts the flags into req. Questions are asked by ask.
+func (f *connectFlags) apply(e *env, req *engine.Request, ask *prompter) error {
+	if f.port < 0 || f.port > 65535 {
+		return usagef("--port %d: a port is 1 to 65535", f.port)
+	}
+	if f.timeout < 0 {
+		return usagef("--connect-timeout %v: a time cannot be negative", f.timeout)
+	}
+	if !slices.Contains(hostKeyModes, f.hostKeys) {
+		return usage(fmt.Errorf("--hostkeys %s: unknown mode", quoteWord(f.hostKeys)), "--hostkeys takes "+strings.Join(hostKeyModes, ", "))
+	}
+	if f.askPass && f.passFile != "" {
+		return usagef("--ask-pass and --pass-file exclude each other")
+	}
+	ask.allowed = !f.noInput
+	req.User, req.Port, req.Keys = f.user, f.port, f.keys
+	req.HostKeys, req.KnownHosts = f.hostKeys, f.knownHosts
+	req.ConnectTimeout = f.timeout
+	req.Agent = e.getenv("SSH_AUTH_SOCK")
+	req.Passphrase = func(ctx context.Context, file string) ([]byte, error) {
+		return ask.secret(ctx, "passphrase for key "+file)
+	}
+	if !ask.allowed {
+		req.Passphrase = nil
+	}
+	return f.password(e, ask, req)
+}
+
+// password gets the login password, once, before anything is sent.
+func (f *connectFlags) password(e *env, ask *prompter, req *engine.Request) error {
+	var secret string
+	switch {
+	case f.askPass:
+		answer, err := ask.secret(context.Background(), "login password")
+		if errors.Is(err, errNoPrompt) {
+			return usage(fmt.Errorf("--ask-pass: %w", err), "--pass-file FILE reads it from a file")
+		}
+		if err != nil {
+			return err
+		}
+		secret = string(answer)
+	case f.passFile != "":
+		var err error
+		if secret, err = secretFile(f.passFile, e.stdin); err != nil {
+			return usage(fmt.Errorf("--pass-file: %w", err))
+		}
+	default:
+		return nil
+	}
+	req.Password = func(context.Context) (string, error) { return secret, nil }
+	return nil
+}
+
+// logger tells on the sink what -vv asks for; nil says nothing.
+func logger(sink render.Sink, verbose int) *slog.Logger {
+	if verbose < 2 {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(noteWriter{sink}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// noteWriter makes each write, one record of a slog handler, a note.
+type noteWriter struct{ sink render.Sink }
+
+func (w noteWriter) Write(p []byte) (int, error) {
+	w.sink.Note(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleet/internal/engine"
+	"fleet/internal/lab"
+	"fleet/internal/render"
+	"fleet/inventory"
+)
+
+func newDemoCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo",
+		Short: "Show fleet at work on an embedded fleet",
+		Long: `Starts twenty simulated hosts on loopback, one of which differs from the others
+and one of which is down, runs a command on all of them and shows the answers.
+Nothing is needed for it, and nothing is left of it.`,
+		Example: "  fleet demo",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), e) },
+	}
+}
+
+const demoCommand = "uname -r"
+
+func runDemo(ctx context.Context, e *env) error {
+	dir, err := os.MkdirTemp("", "fleet-demo-")
+	if err != nil {
+		return fmt.Errorf("start demo: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	l, err := startLab(ctx, lab.Config{N: 20, Dir: dir, Faults: map[string]lab.Fault{"web07": "refuse"}})
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	hosts, err := demoHosts(l)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.stdout, "Twenty simulated hosts listen on 127.0.0.0/8. This is\n\n  fleet run -o group all -- %s\n\n", demoCommand)
+	sink, err := render.New("group", render.Options{
+		Out: e.stdout, Err: e.stderr, OutTerminal: isTerminal(e.stdout), ErrTerminal: isTerminal(e.stderr),
+		Width: func() int { return columns(e.stderr) }, Color: e.color("auto", e.stdout), ErrColor: e.color("auto", e.stderr), Fold: inventory.Fold,
+	})
+	if err != nil {
+		return err
+	}
+	stop := catchInterrupts()
+	defer stop.release()
+	req := engine.Request{
+		Hosts: hosts, Command: demoCommand, Fanout: 100, MaxOutput: 1 << 20, Keep: true,
+		ConnectTimeout: 5 * time.Second, KnownHosts: []string{l.KnownHostsFile()}, Keys: []string{l.KeyFile()},
+	}
+	// One host is down on purpose: its failure is the demo's success.
+	if code := report(e.stderr, carryOut(ctx, req, sink, stop)); code != exitUnreachable {
+		return fmt.Errorf("demo ended with status %d instead of %d", code, exitUnreachable)
+	}
+	fmt.Fprint(e.stdout, demoNext)
+	return nil
+}
+
+func demoHosts(l *lab.Lab) ([]*inventory.Host, error) {
+	inv, err := inventory.Load(filepath.Join(filepath.Dir(l.InventoryFile()), "hosts.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	return inv.Select("all")
+}
+
+const demoNext = `
+One host answered otherwise, one was down: both were told apart from the rest,
+and the exit status of such a run is 4, so that a script knows.
+
+Next:
+  fleet lab                              keep such a fleet running, to try commands on
+  fleet lab --fault web03=hang           the same, with a host that hangs
+  fleet run -i hosts.yaml web -- uptime  run on hosts of your own
+  fleet hosts --help                     how to say which hosts
+`

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"fleet/inventory"
+)
+
+type hostsOptions struct {
+	inventory inventoryFlags
+	output    string
+	vars      bool
+}
+
+var hostsOutputs = []string{"names", "folded", "json", "tree"}
+
+func newHostsCommand(e *env) *cobra.Command {
+	o := &hostsOptions{}
+	c := &cobra.Command{
+		Use:   "hosts [flags] [PATTERN]",
+		Short: "List hosts of the inventory; expand and fold host sets",
+		Long: `Lists the hosts of the inventory that PATTERN selects, all without one.
+
+PATTERN is a host, a group or @group, a host set web[01-20], a glob web*, ~regex
+or all; joined by "," (or), "&" (and), "!" (not) and "^" (one of the two, not
+both), read from left to right.`,
+		Example: `  fleet hosts
+  fleet hosts 'prod&web*!web07'
+  fleet hosts --output json --vars db1
+  fleet hosts expand 'web[01-03]'
+  fleet hosts fold web01 web02 web03`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: o.inventory.completePattern(e),
+		RunE: func(_ *cobra.Command, args []string) error {
+			pattern := "all"
+			if len(args) == 1 {
+				pattern = args[0]
+			}
+			return runHosts(e, o, pattern)
+		},
+	}
+	o.inventory.declare(c)
+	c.Flags().StringVarP(&o.output, "output", "o", "names", "`FORMAT`: "+strings.Join(hostsOutputs, ", "))
+	c.Flags().BoolVar(&o.vars, "vars", false, "show variables and connection settings too")
+	fixedCompletion(c, "output", hostsOutputs)
+	c.AddCommand(newHostsExpandCommand(e), newHostsFoldCommand(e))
+	return c
+}
+
+func runHosts(e *env, o *hostsOptions, pattern string) error {
+	inv, err := o.inventory.load(e)
+	if err != nil {
+		return err
+	}
+	hosts, err := inv.Select(pattern)
+	if err != nil {
+		return usage(err)
+	}
+	out := bufio.NewWriterSize(e.stdout, 64<<10)
+	switch o.output {
+	case "names":
+		err = writeNames(out, hosts, o.vars)
+	case "folded":
+		_, err = fmt.Fprintln(out, inventory.Fold(hostNames(hosts)))
+	case "json":
+		err = writeHostsJSON(out, hosts, o.vars)
+	case "tree":
+		err = writeTree(out, inv, hosts, o.vars)
+	default:
+		return usage(fmt.Errorf("unknown output %s", quoteWord(o.output)), "--output takes "+strings.Join(hostsOutputs, ", "))
+	}
+	if err == nil {
+		err = out.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("write hosts: %w", err)
+	}
+	return nil
+}
+
+func hostNames(hosts []*inventory.Host) []string {
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = h.Name
+	}
+	return names
+}
+
+func writeNames(w io.Writer, hosts []*inventory.Host, vars bool) error {
+	for _, h := range hosts {
+		if _, err := fmt.Fprintln(w, h.Name); err != nil {
+			return err
+		}
+		if !vars {
+			continue
+		}
+		for _, line := range hostDetails(h) {
+			if _, err := fmt.Fprintln(w, "  "+line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hostJSON is a host as --output json shows it; docs/schema holds its schema.
+type hostJSON struct {
+	Name    string         `json:"name"`
+	Address string         `json:"address"`
+	Port    int            `json:"port"`
+	User    string         `json:"user"`
+	Groups  []string       `json:"groups"`
+	Vars    map[string]any `json:"vars,omitempty"`
+}
+
+func writeHostsJSON(w io.Writer, hosts []*inventory.Host, vars bool) error {
+	doc := struct {
+		V     int        `json:"v"`
+		Hosts []hostJSON `json:"hosts"`
+	}{V: 1, Hosts: make([]hostJSON, len(hosts))}
+	for i, h := range hosts {
+		j := hostJSON{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Groups: h.Groups}
+		if j.Groups == nil {
+			j.Groups = []string{}
+		}
+		if vars {
+			j.Vars = h.Vars
+		}
+		doc.Hosts[i] = j
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(doc)
+}
+
+// fixedCompletion offers words for a flag.
+func fixedCompletion(c *cobra.Command, flag string, words []string) {
+	_ = c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)) // fails for an undeclared flag only
+}
+
+// eachWord calls f for every word of args, or of standard input if there are none.
+func (e *env) eachWord(args []string, f func(string)) error {
+	if len(args) > 0 {
+		for _, a := range args {
+			for _, word := range strings.Fields(a) {
+				f(word)
+			}
+		}
+		return nil
+	}
+	in := bufio.NewScanner(e.stdin)
+	in.Buffer(make([]byte, 64<<10), 64<<20)
+	in.Split(bufio.ScanWords)
+	for in.Scan() {
+		f(in.Text())
+	}
+	if err := in.Err(); err != nil {
+		return fmt.Errorf("read standard input: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// errNoPrompt is what a question gets where nobody can answer.
+var errNoPrompt = errors.New("nobody to ask: there is no terminal, or --no-input was given")
+
+// prompter asks the user for secrets, one question at a time, on the terminal
+// itself, so that it works while stdin and stdout are pipes.
+type prompter struct {
+	allowed bool
+	stopped <-chan struct{}        // closed when the user asks to stop; may be nil
+	pause   func() (resume func()) // clears the screen for a question; may be nil
+}
+
+// errInterrupted is what a question gets that the user answers with Ctrl-C.
+var errInterrupted = errors.New("interrupted")
+
+// secret asks without echo. The question is the program's own text.
+func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) {
+	if !p.allowed {
+		return nil, errNoPrompt
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, errNoPrompt
+	}
+	if p.pause != nil {
+		defer p.pause()()
+	}
+	before, err := term.GetState(int(tty.Fd()))
+	if err != nil {
+		return nil, errNoPrompt
+	}
+	fmt.Fprintf(tty, "%s: ", question)
+	type reply struct {
+		secret []byte
+		err    error
+	}
+	replies := make(chan reply, 1)
+	go func() { // left behind, until the process ends, by a user who does not answer
+		defer tty.Close()
+		secret, err := term.ReadPassword(int(tty.Fd()))
+		fmt.Fprintln(tty)
+		replies <- reply{secret, err}
+	}()
+	select {
+	case r := <-replies:
+		if r.err != nil {
+			return nil, fmt.Errorf("read answer: %w", r.err)
+		}
+		return r.secret, nil
+	case <-p.stopped:
+		err = errInterrupted
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	fmt.Fprintln(tty)
+	return nil, errors.Join(err, term.Restore(int(tty.Fd()), before))
+}
+
+// maxSecret bounds a file that should hold one secret.
+const maxSecret = 64 << 10
+
+// secretFile reads a secret from a file ("-" is standard input): its first line.
+func secretFile(path string, stdin io.Reader) (string, error) {
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		stdin = f
+	}
+	text, err := io.ReadAll(io.LimitReader(stdin, maxSecret))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	secret := strings.TrimSuffix(string(line), "\r")
+	if secret == "" {
+		return "", fmt.Errorf("read %s: its first line is empty", path)
+	}
+	return secret, nil
+}

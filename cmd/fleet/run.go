@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleet/internal/engine"
+	"fleet/internal/event"
+	"fleet/internal/render"
+	"fleet/tasks"
+)
+
+type runOptions struct {
+	inventory inventoryFlags
+	connect   connectFlags
+	rollout   rolloutFlags
+	show      showFlags
+	timeout   time.Duration
+	argv      bool
+}
+
+func newRunCommand(e *env) *cobra.Command {
+	o := &runOptions{}
+	c := &cobra.Command{
+		Use:   "run [flags] PATTERN -- COMMAND [ARG...]",
+		Short: "Run a command on the hosts that PATTERN selects",
+		Long: `Runs COMMAND once on each host that PATTERN selects, many hosts at once, and
+tells for each host what became of it.
+
+The words of COMMAND are joined by spaces and read by the shell of the host's
+user, as ssh does; with --argv each word reaches the command as it stands.
+Patterns are explained by 'fleet hosts --help'.
+
+Output goes to standard output, everything else to standard error.`,
+		Example: `  fleet run web -- uptime
+  fleet run -o group all -- uname -r
+  fleet run --serial 1,10%,100% --max-fail 2 web -- systemctl restart nginx
+  fleet run -o jsonl -t 30s 'prod!db1' -- df -h / > disks.jsonl`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: o.inventory.completePattern(e),
+		Annotations:       map[string]string{"exit": exitHelp},
+		RunE: func(c *cobra.Command, args []string) error {
+			pattern, words, err := splitRunArgs(args, c.ArgsLenAtDash())
+			if err != nil {
+				return err
+			}
+			return runRun(c.Context(), e, o, pattern, o.line(words))
+		},
+	}
+	o.inventory.declare(c)
+	o.connect.declare(c)
+	o.rollout.declare(c)
+	o.show.declare(c)
+	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for the command on a host, from its start (default: no limit)")
+	c.Flags().BoolVar(&o.argv, "argv", false, "quote each word of COMMAND, so that the host's shell changes none")
+	return c
+}
+
+// splitRunArgs takes "PATTERN -- COMMAND [ARG...]" apart; dash is the number of
+// words before the "--", or -1.
+func splitRunArgs(args []string, dash int) (pattern string, words []string, err error) {
+	hint := "usage: fleet run [flags] PATTERN -- COMMAND [ARG...]"
+	switch {
+	case len(args) == 0:
+		return "", nil, usage(errors.New("no hosts and no command given"), hint)
+	case dash < 0 && len(args) == 1:
+		return "", nil, usage(errors.New("no command given"), hint)
+	case dash < 0:
+		return "", nil, usage(fmt.Errorf("'--' missing between the pattern %s and the command", quoteWord(args[0])),
+			"fleet run "+tasks.QuoteAll(args[:1])+" -- "+tasks.QuoteAll(args[1:]))
+	case dash == 0:
+		return "", nil, usage(errors.New("no pattern given before '--'"), hint)
+	case dash > 1:
+		return "", nil, usage(fmt.Errorf("%d words before '--', where one pattern is wanted", dash),
+			"join patterns by commas: "+quoteWord(strings.Join(args[:dash], ",")))
+	case len(args) == dash || strings.TrimSpace(strings.Join(args[dash:], "")) == "":
+		return "", nil, usage(errors.New("no command given after '--'"), hint)
+	}
+	return args[0], args[dash:], nil
+}
+
+// line is the command as it is sent.
+func (o *runOptions) line(words []string) string {
+	if o.argv {
+		return tasks.QuoteAll(words)
+	}
+	return strings.Join(words, " ")
+}
+
+func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) error {
+	inv, err := o.inventory.load(e)
+	if err != nil {
+		return err
+	}
+	hosts, err := inv.Select(pattern)
+	if err != nil {
+		return usage(err)
+	}
+	if o.timeout < 0 {
+		return usagef("--timeout %v: a time cannot be negative", o.timeout)
+	}
+	sink, err := o.show.sink(e)
+	if err != nil {
+		return err
+	}
+	req := engine.Request{
+		Hosts: hosts, Command: line, Timeout: o.timeout,
+		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
+		Log: logger(sink, o.show.verbose),
+	}
+	if err := o.rollout.apply(&req); err != nil {
+		return err
+	}
+	if req.Fanout < min(o.rollout.fanout, len(hosts)) {
+		sink.Note(fmt.Sprintf("fleet: fanout lowered to %d: this process may open %d files (ulimit -n)", req.Fanout, openFiles()))
+	}
+	stop := catchInterrupts()
+	defer stop.release()
+	if err := o.connect.apply(e, &req, &prompter{stopped: stop.first, pause: sink.Pause}); err != nil {
+		return err
+	}
+	return carryOut(ctx, req, sink, stop)
+}
+
+// carryOut runs req to its end, or to the second Ctrl-C.
+func carryOut(ctx context.Context, req engine.Request, sink event.Sink, stop *interrupts) error {
+	req.Stops = stop.stops
+	run, err := engine.New(ctx, req)
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
+	if err != nil {
+		return usage(err)
+	}
+	defer run.Close()
+	summary, err := run.Run(sink)
+	if err != nil {
+		return err
+	}
+	finished := make(chan error, 1)
+	go func() { finished <- sink.Finish(summary) }()
+	select {
+	case err = <-finished:
+	case <-stop.now:
+		select {
+		case err = <-finished:
+		case <-time.After(leaveWithin):
+			err = errors.New("write output: left unfinished by the second interrupt")
+		}
+	}
+	if err != nil {
+		return &fault{code: statusOr(summaryStatus(summary), exitInternal), err: err}
+	}
+	if code := summaryStatus(summary); code != exitOK {
+		return &fault{code: code}
+	}
+	return nil
+}
+
+// leaveWithin is how long the second Ctrl-C waits for output that nobody reads.
+const leaveWithin = 500 * time.Millisecond
+
+func statusOr(code, otherwise int) int {
+	if code == exitOK {
+		return otherwise
+	}
+	return code
+}

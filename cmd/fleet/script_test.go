@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"fleet/internal/lab"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"fleet": main})
+}
+
+// TestScripts runs each script of testdata against the built command. Beside
+// testscript's own commands a script may use:
+//
+//	want STATUS ARG...          runs fleet and wants that exit status
+//	lab [-n N] [HOST=FAULT]...  starts an embedded fleet, known to fleet by $FLEET_INVENTORY,
+//	                            its address in $LAB_PORT and its folder in $LAB
+//	tty COLUMNS FILE ARG...     runs fleet on a terminal of that width and writes the
+//	                            screen's text, as a person would see it at the end, to FILE
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"want": cmdWant,
+			"lab":  cmdLab,
+			"tty":  cmdTTY,
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("TERM", "xterm-256color")
+			return os.Mkdir(filepath.Join(e.WorkDir, ".ssh"), 0o700)
+		},
+		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
+	})
+}
+
+func cmdWant(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: want STATUS ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec("fleet", args[1:]...)
+	got := 0
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("fleet: %v", err)
+	}
+	if got != want {
+		ts.Fatalf("fleet ended with status %d, want %d", got, want)
+	}
+}
+
+func cmdLab(ts *testscript.TestScript, neg bool, args []string) {
+	cfg := lab.Config{N: 5, Dir: ts.MkAbs("lab")}
+	if len(args) > 1 && args[0] == "-n" {
+		n, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		cfg.N, args = n, args[2:]
+	}
+	var err error
+	cfg.Faults, err = parseFaults(args)
+	ts.Check(err)
+	l, err := startLab(context.Background(), cfg)
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv("FLEET_INVENTORY", l.InventoryFile())
+	ts.Setenv("LAB", cfg.Dir)
+	ts.Setenv("LAB_PORT", strconv.Itoa(l.Port()))
+}
+
+func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: tty COLUMNS FILE ARG...")
+	}
+	columns, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	exe, err := exec.LookPath("fleet")
+	ts.Check(err)
+	cmd := exec.Command(exe, args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"HOME", "TERM", "FLEET_INVENTORY", "NO_COLOR", "PATH"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	screen, err := onTerminal(cmd, columns, nil)
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		ts.Fatalf("fleet on a terminal: %v", err)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(screen, "\n")+"\n"), 0o600))
+}

@@ -1,0 +1,107 @@
+// Package engine carries out one run: from a request (these hosts, this
+// command) to a summary, telling a sink what happens on the way. The command
+// line, and later the daemon and its workers, all run through here.
+//
+//	request.go   what can be asked for
+//	targets.go   how each host is reached: flags over inventory over defaults
+//	engine.go    the run itself: scheduler, pool and sink put together
+//	results.go   from the scheduler's events to the sink's
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"fleet/internal/event"
+	"fleet/internal/output"
+	"fleet/scheduler"
+	"fleet/sshpool"
+	"fleet/tasks"
+)
+
+// Run is one prepared run. Make it with New, carry it out once with Run, then Close it.
+type Run struct {
+	id     string
+	req    Request
+	plan   targets
+	store  *output.Store
+	pool   *sshpool.Pool
+	poller *sshpool.Poller
+}
+
+// New checks req and prepares its run: files are read and keys opened, asking
+// for passphrases where needed; nothing is sent yet. An error is about req, not
+// about a host.
+func New(ctx context.Context, req Request) (*Run, error) {
+	if len(req.Hosts) == 0 {
+		return nil, errors.New("no hosts to run on")
+	}
+	plan, err := resolveTargets(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{
+		id:    ulid.Make().String(),
+		req:   req,
+		plan:  plan,
+		store: output.NewStore(outputMemory, ""),
+		pool:  sshpool.NewPool(sshpool.PoolConfig{Log: req.Log}),
+	}
+	r.poller = sshpool.NewPoller(r.pool, plan.target, req.Stops)
+	return r, nil
+}
+
+// outputMemory is how much output a run keeps in memory before it spills to disk.
+const outputMemory = 64 << 20
+
+// Close ends what is left of the run: connections and kept output. The results
+// given to the sink cannot be read any more.
+func (r *Run) Close() error {
+	return errors.Join(r.poller.Close(), r.pool.Close(), r.store.Close())
+}
+
+// Run carries the run out and returns its summary; sink.Finish is left to the
+// caller, who knows how long to wait for a slow reader. The error is nil
+// however the hosts end: it tells of a request that cannot be run.
+func (r *Run) Run(sink event.Sink) (event.Summary, error) {
+	res := &results{sink: sink, store: r.store, limit: r.req.MaxOutput, keep: r.req.Keep, open: map[string]*streams{}}
+	command := tasks.Command{Line: r.req.Command, Limit: r.req.Timeout, Output: res.output}
+	plan := scheduler.Plan{
+		Hosts:    r.hosts(),
+		Total:    len(r.req.Hosts),
+		Program:  command.Program(),
+		Fanout:   r.req.Fanout,
+		Serial:   r.req.Serial,
+		MaxFail:  r.req.MaxFail,
+		Deadline: r.req.Deadline,
+		Grace:    graceTime,
+		Observe:  res.observe,
+	}
+	sink.Start(event.Run{ID: r.id, Command: r.req.Command, Hosts: len(r.req.Hosts), Time: time.Now()})
+	report, err := scheduler.Run(plan, r.poller)
+	if err != nil {
+		return event.Summary{}, fmt.Errorf("plan run: %w", err)
+	}
+	return event.Summary{
+		Run: r.id, Counts: report.Counts, Wall: report.Wall,
+		Halted: report.Halted, Deadline: report.Deadline, Interrupted: report.Interrupted,
+	}, nil
+}
+
+// graceTime is how long a cancelled host's program may still clean up.
+const graceTime = 2 * time.Second
+
+func (r *Run) hosts() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, h := range r.req.Hosts {
+			if !yield(h.Name) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"io"
+	"time"
+
+	"fleet/internal/event"
+	"fleet/internal/output"
+	"fleet/scheduler"
+	"fleet/tasks"
+)
+
+// results turns what the scheduler observes into the sink's events. All but
+// stream.Write runs on the scheduler's loop.
+type results struct {
+	sink  event.Sink
+	store *output.Store
+	limit int64
+	keep  bool
+	open  map[string]*streams // hosts whose command was sent and has not ended
+}
+
+type streams struct{ stdout, stderr stream }
+
+// stream passes on, and keeps where that is wanted, the first bytes of one
+// stream of one host.
+type stream struct {
+	sink    event.Sink
+	host    string
+	name    event.Stream
+	left    int64           // may still be shown
+	cut     bool            // more came than that
+	capture *output.Capture // nil: nothing is kept
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	shown := p[:min(int64(len(p)), s.left)]
+	s.left -= int64(len(shown))
+	s.cut = s.cut || len(shown) < len(p)
+	if len(shown) == 0 {
+		return len(p), nil
+	}
+	if s.capture != nil {
+		s.capture.Write(shown)
+	}
+	s.sink.Output(event.Output{Host: s.host, Stream: s.name, Data: shown, Time: time.Now()})
+	return len(p), nil
+}
+
+func (s *stream) truncated() bool { return s.cut || s.capture.Truncated() }
+
+func (r *results) output(host string) (stdout, stderr io.Writer) {
+	s := &streams{
+		stdout: stream{sink: r.sink, host: host, name: event.Stdout, left: r.limit},
+		stderr: stream{sink: r.sink, host: host, name: event.Stderr, left: r.limit},
+	}
+	if r.keep {
+		s.stdout.capture, s.stderr.capture = r.store.Capture(r.limit), r.store.Capture(r.limit)
+	}
+	r.open[host] = s
+	return &s.stdout, &s.stderr
+}
+
+func (r *results) observe(ev scheduler.Event) {
+	switch ev.Kind {
+	case scheduler.HostStart:
+		r.sink.Started(ev.Host, ev.Time)
+	case scheduler.HostDone:
+		r.sink.Result(r.result(ev))
+	}
+}
+
+func (r *results) result(ev scheduler.Event) event.Result {
+	res := event.Result{Host: ev.Host, Outcome: ev.Outcome, Cause: ev.Cause, Time: ev.Time}
+	if v, ok := ev.Value.(*tasks.CommandResult); ok {
+		res.Attempts, res.Connect = v.Connect.Attempts, v.Connect.Took
+		res.Run, res.Signal, res.Lingering = v.Exec.Took, v.Exec.Signal, v.Exec.Lingering
+		res.StdoutBytes, res.StderrBytes = v.Exec.StdoutBytes, v.Exec.StderrBytes
+		if v.Exec.HasExit {
+			res.ExitCode = &v.Exec.ExitCode
+		}
+	}
+	if s := r.open[ev.Host]; s != nil {
+		delete(r.open, ev.Host)
+		res.Stdout, res.Stderr = s.stdout.capture, s.stderr.capture
+		res.Truncated = s.stdout.truncated() || s.stderr.truncated()
+	}
+	return res
+}
