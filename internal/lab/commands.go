@@ -20,7 +20,7 @@ type invocation struct {
 
 // arg is the i-th argument, or empty.
 func (v *invocation) arg(i int) string {
-	if i < len(v.args) {
+	if i >= 0 && i < len(v.args) {
 		return v.args[i]
 	}
 	return ""

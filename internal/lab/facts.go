@@ -69,10 +69,10 @@ func (h *Host) facts() facts {
 	return f
 }
 
-// web adds nginx; one web host in seven was forgotten at the last upgrade.
+// web adds nginx; one web host in twenty was forgotten at the last upgrade.
 func (f *facts) web() {
 	nginx := service{"nginx", nginxText, true}
-	if f.number%7 == 5 {
+	if f.number%20 == 5 {
 		nginx.versionText = nginxOld
 		f.release, f.osName, f.version = oldKernel, "Debian GNU/Linux 11 (bullseye)", "11"
 		f.up += 300 * 24 * time.Hour

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 )
 
@@ -111,7 +112,7 @@ func (in *interpreter) pipeline(tokens []token, std streams) {
 			continue
 		}
 		r, w := io.Pipe()
-		left := &interpreter{ctx: in.ctx, host: in.host, user: in.user, vars: in.vars, depth: in.depth}
+		left := &interpreter{ctx: in.ctx, host: in.host, user: in.user, vars: maps.Clone(in.vars), depth: in.depth}
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
