@@ -127,8 +127,8 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	return carryOut(ctx, req, sink, stop)
 }
 
-// carryOut runs req to its end, or to the second Ctrl-C.
-func carryOut(ctx context.Context, req engine.Request, sink event.Sink, stop *interrupts) error {
+// carryOut runs req to its end, or until the user wants to leave at once.
+func carryOut(ctx context.Context, req engine.Request, sink render.Sink, stop *interrupts) error {
 	req.Stops = stop.stops
 	run, err := engine.New(ctx, req)
 	if errors.Is(err, errInterrupted) {
@@ -138,22 +138,27 @@ func carryOut(ctx context.Context, req engine.Request, sink event.Sink, stop *in
 		return usage(err)
 	}
 	defer run.Close()
+	told := make(chan struct{})
+	ran := make(chan struct{})
+	go func() {
+		defer close(told)
+		select {
+		case <-stop.first:
+			sink.Note("fleet: stopping; Ctrl-C again leaves at once")
+		case <-ran:
+		}
+	}()
 	summary, err := run.Run(sink)
+	close(ran)
+	<-told
 	if err != nil {
 		return err
 	}
-	finished := make(chan error, 1)
-	go func() { finished <- sink.Finish(summary) }()
-	select {
-	case err = <-finished:
-	case <-stop.now:
-		select {
-		case err = <-finished:
-		case <-time.After(leaveWithin):
-			err = errors.New("write output: left unfinished by the second interrupt")
-		}
+	leave := stop.now
+	if !summary.Interrupted {
+		leave = stop.first // only output is left to wait for
 	}
-	if err != nil {
+	if err := finish(sink, summary, leave); err != nil {
 		return &fault{code: statusOr(summaryStatus(summary), exitInternal), err: err}
 	}
 	if code := summaryStatus(summary); code != exitOK {
@@ -162,8 +167,26 @@ func carryOut(ctx context.Context, req engine.Request, sink event.Sink, stop *in
 	return nil
 }
 
-// leaveWithin is how long the second Ctrl-C waits for output that nobody reads.
+// leaveWithin is how long a user who wants to leave waits for output that
+// nobody reads.
 const leaveWithin = 500 * time.Millisecond
+
+// finish waits for the output to be read, but not much longer than leave.
+func finish(sink event.Sink, summary event.Summary, leave <-chan struct{}) error {
+	finished := make(chan error, 1)
+	go func() { finished <- sink.Finish(summary) }()
+	select {
+	case err := <-finished:
+		return err
+	case <-leave:
+	}
+	select {
+	case err := <-finished:
+		return err
+	case <-time.After(leaveWithin):
+		return errors.New("write output: interrupted, the rest is not shown")
+	}
+}
 
 func statusOr(code, otherwise int) int {
 	if code == exitOK {

@@ -25,8 +25,9 @@ func TestMain(m *testing.M) {
 //	want STATUS ARG...          runs fleet and wants that exit status
 //	lab [-n N] [HOST=FAULT]...  starts an embedded fleet, known to fleet by $FLEET_INVENTORY,
 //	                            its address in $LAB_PORT and its folder in $LAB
-//	tty COLUMNS FILE ARG...     runs fleet on a terminal of that width and writes the
-//	                            screen's text, as a person would see it at the end, to FILE
+//	tty STATUS COLUMNS FILE ARG...
+//	                            the same on a terminal of that width; writes the screen's
+//	                            text, as a person would see it at the end, to FILE
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -81,11 +82,14 @@ func cmdLab(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 3 {
-		ts.Fatalf("usage: tty COLUMNS FILE ARG...")
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: tty STATUS COLUMNS FILE ARG...")
 	}
-	columns, err := strconv.Atoi(args[0])
+	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	columns, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	args = args[1:]
 	exe, err := exec.LookPath("fleet")
 	ts.Check(err)
 	cmd := exec.Command(exe, args[2:]...)
@@ -95,9 +99,10 @@ func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}
 	}
-	screen, err := onTerminal(cmd, columns, nil)
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		ts.Fatalf("fleet on a terminal: %v", err)
+	screen, status, err := onTerminal(cmd, columns, nil)
+	ts.Check(err)
+	if status != want {
+		ts.Fatalf("fleet ended with status %d, want %d; the screen:\n%s", status, want, strings.Join(screen, "\n"))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(screen, "\n")+"\n"), 0o600))
 }

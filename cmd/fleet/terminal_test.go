@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -35,33 +36,44 @@ func openTerminal(columns int) (person, program *os.File, err error) {
 	return person, program, err
 }
 
+// attended is a shell that keeps the terminal open after the program has ended,
+// until its person has read everything: what a program wrote just before the
+// last process on its terminal ends may be dropped by the kernel.
+const attended = `trap : INT; "$@"; printf '\001%d\002' $?; read -r _`
+
 // onTerminal runs cmd with a terminal for all its streams and gives what stands
-// on the screen (and above it) at the end. typed, where not nil, is called with
-// the person's side and all bytes so far after each read.
-func onTerminal(cmd *exec.Cmd, columns int, typed func(person *os.File, seen []byte)) ([]string, error) {
+// on the screen (and above it) at the end, and the exit status. typed, where
+// not nil, is called with the person's side and all bytes so far after each read.
+func onTerminal(cmd *exec.Cmd, columns int, typed func(person *os.File, seen []byte)) (screen []string, status int, err error) {
 	person, program, err := openTerminal(columns)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer person.Close()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	if err := cmd.Start(); err != nil {
-		return nil, err
+	shell := exec.Command("sh", append([]string{"-c", attended, "sh", cmd.Path}, cmd.Args[1:]...)...)
+	shell.Dir, shell.Env = cmd.Dir, cmd.Env
+	shell.Stdin, shell.Stdout, shell.Stderr = program, program, program
+	shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := shell.Start(); err != nil {
+		return nil, 0, err
 	}
 	program.Close()
-	var seen bytes.Buffer
+	var seen []byte
 	for buf := make([]byte, 4096); ; {
 		n, err := person.Read(buf)
-		seen.Write(buf[:n])
-		if typed != nil {
-			typed(person, seen.Bytes())
+		seen = append(seen, buf[:n]...)
+		if begin := bytes.IndexByte(seen, 1); begin >= 0 && bytes.IndexByte(seen[begin:], 2) > 0 {
+			status, err = strconv.Atoi(string(seen[begin+1 : begin+bytes.IndexByte(seen[begin:], 2)]))
+			person.Write([]byte("\n")) //nolint:errcheck // the shell ends, or Wait tells
+			return screenText(seen[:begin], columns), status, errors.Join(err, shell.Wait())
 		}
-		if err != nil { // EIO once the program's side is closed, as io.EOF elsewhere
-			break
+		if typed != nil {
+			typed(person, seen)
+		}
+		if err != nil {
+			return screenText(seen, columns), 0, errors.Join(err, shell.Wait())
 		}
 	}
-	return screenText(seen.Bytes(), columns), cmd.Wait()
 }
 
 // screenText plays bytes to a terminal that knows what fleet uses: line feed,
