@@ -130,6 +130,9 @@ func (l *loop) stopped() {
 
 // abandon ends a run whose surroundings have panicked, without the poller.
 func (l *loop) abandon() {
+	if !l.begun {
+		l.begin()
+	}
 	if !l.dead {
 		l.dead = true
 		l.close("internal fault")

@@ -47,6 +47,7 @@ type loop struct {
 	why      reason // why all hosts were cancelled
 	stopID   ID     // the Stop op in flight, 0 if none
 	stops    int
+	begun    bool // the books are open
 	leaving  bool // nothing is left but the Stop op
 	over     bool // the books are closed
 	deadline timer
@@ -119,8 +120,7 @@ func (l *loop) guard(f func()) {
 func (l *loop) run() {
 	l.stopID = l.submit("", submitted{op: Stop{}})
 	done := l.poll(past)
-	l.report.Began = l.now
-	l.emit(Event{Kind: RunStart, N: l.plan.Total})
+	l.begin()
 	if l.plan.Deadline > 0 {
 		l.timers.set(&l.deadline, runDeadline, nil, l.now.Add(l.plan.Deadline))
 	}
@@ -139,6 +139,13 @@ func (l *loop) run() {
 		l.complete(l.poll(time.Time{}))
 	}
 	l.end()
+}
+
+// begin opens the books.
+func (l *loop) begin() {
+	l.begun = true
+	l.report.Began = l.now
+	l.emit(Event{Kind: RunStart, N: l.plan.Total})
 }
 
 // turn does what has become possible; see the package's contract for the order.

@@ -7,7 +7,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		// Two transcripts are about programs that cannot be ended.
+		goleak.IgnoreAnyFunction("runtime.Goexit"),
+		goleak.IgnoreAnyFunction("fleet/scheduler_test.swallow"))
+}
 
 // checkAccounts checks what holds for every run.
 func checkAccounts(t *testing.T, events []scheduler.Event) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,9 +20,11 @@ import (
 //	plan fanout=2 serial=1,50% max-fail=1 total=-1 host-limit=1m deadline=1h grace=5s trace
 //	program              steps of every host, or "program a b" for some
 //	  connect
-//	  exec CMD [5s]      and see scriptProgram
+//	  exec CMD [5s]      a duration is the op's limit
+//	                     (connect, exec, do, sleep 1s, hold 1s, fail WORD, panic,
+//	                     goexit, doze 1s, defer CMD, defer-panic, retry CMD, swallow CMD)
 //	world
-//	  HOST OP AFTER [error] [cancel=error] [deaf=AFTER]
+//	  HOST OP AFTER|never [error] [cancel=error] [deaf=AFTER]
 //	                     first match wins; "*" matches any host; OP is the first
 //	                     word of the op, with CMD behind it for exec ("exec:CMD")
 //	  stop AFTER         one stop of the user; may be repeated
@@ -165,27 +166,22 @@ func parseStep(words []string) step {
 
 // perform runs a program's steps; an error ends it.
 func (s *script) perform(r *scheduler.Remote, steps []step) error {
-	for i, st := range steps {
+	for _, st := range steps {
 		switch st.verb {
-		case "defer": // runs as the program ends, however it ends
-			defer s.perform(r, []step{{verb: st.arg, arg: "cleanup", d: st.d}})
-		case "retry":
-			for {
-				if err := execute(r, st); err == nil {
-					break
-				}
+		case "defer": // runs a command as the program ends, however it ends
+			defer execute(r, st)
+		case "defer-panic":
+			defer panic(st.arg)
+		case "retry": // deaf to every error
+			for execute(r, st) != nil {
+				continue
 			}
-		case "swallow": // the worst of programs
-			for {
-				if swallow(r, st) {
-					break
-				}
+		case "doze": // deaf to a cancel
+			_ = r.Sleep(st.d)
+		case "swallow": // deaf to panics, too
+			for !swallow(r, st) {
+				continue
 			}
-		case "cleanup": // runs the rest if a cancel came before
-			if err := s.perform(r, []step{{verb: "exec", arg: st.arg, d: st.d}}); errors.Is(err, scheduler.ErrCanceled) {
-				return errors.Join(err, s.perform(r, steps[i+1:]))
-			}
-			return nil
 		default:
 			if err := s.simple(r, st); err != nil {
 				return err
@@ -269,16 +265,13 @@ func (s *script) play() ([]scheduler.Event, string) {
 		}
 	}
 	fmt.Fprintf(&b, " started=%d batches=%d wall=%v", report.Started, report.Batches, report.Wall)
-	for name, set := range map[string]bool{"halted": report.Halted} {
-		if set {
-			b.WriteString(" " + name)
+	for _, early := range []struct {
+		word string
+		set  bool
+	}{{" halted", report.Halted}, {" deadline", report.Deadline}, {" interrupted", report.Interrupted}} {
+		if early.set {
+			b.WriteString(early.word)
 		}
-	}
-	if report.Deadline {
-		b.WriteString(" deadline")
-	}
-	if report.Interrupted {
-		b.WriteString(" interrupted")
 	}
 	b.WriteString("\n")
 	if err != nil {
@@ -299,5 +292,3 @@ func readScript(t *testing.T, path string) (script, want string) {
 	script, want, _ = strings.Cut(string(data), "----\n")
 	return script, want
 }
-
-var _ = slices.Sort[[]string]

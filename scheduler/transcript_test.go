@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 // the transcript below it.
 func TestTranscripts(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(paths) < 1 {
+	if err != nil || len(paths) < 25 {
 		t.Fatalf("%d transcripts, error %v", len(paths), err)
 	}
 	for _, path := range paths {

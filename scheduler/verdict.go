@@ -62,7 +62,7 @@ func (l *loop) unwound(r *Remote) (Outcome, *Cause) {
 	case r.id != 0 && executing:
 		cause.Text += " with a command in flight"
 		return Lost, cause
-	case r.id == 0 && l.stops < 2 && r.why != byFault:
+	case r.id == 0 && l.stops < 2 && r.why != byFault && l.plan.Grace > 0:
 		cause.Text += "; still busy after a grace of " + short(l.plan.Grace)
 	}
 	return outcome, cause
