@@ -128,8 +128,8 @@ func (d *dialer) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 		}
 		tr.methods = nil
 	}
-	if d.ctx.Err() != nil {
-		return nil, canceledError(d.ctx, opDial, StageAuth)
+	if below := d.wire.failure(); below != nil || d.ctx.Err() != nil {
+		return nil, d.fail(below) // nobody refused anything
 	}
 	for _, m := range []string{"publickey", "password", "keyboard-interactive"} {
 		if !slices.Contains(c.AllowedMethods, m) || slices.Contains(tr.methods, m) {

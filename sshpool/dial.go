@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 )
 
@@ -108,6 +109,10 @@ func (d *dialer) tcp(addrs []netip.AddrPort) (net.Conn, error) {
 	var typed *Error
 	if errors.As(err, &typed) && d.ctx.Err() == nil {
 		return nil, typed // a hook that knows better
+	}
+	if errors.Is(err, syscall.ECONNRESET) { // accepted, and reset before we looked
+		d.stage = StageBanner
+		return nil, d.bannerError(err)
 	}
 	return nil, d.fail(err)
 }

@@ -73,6 +73,8 @@ type Error struct {
 	Sent bool
 	// Attempts is how many connections were tried; set by Pool.
 	Attempts int
+
+	after time.Time // of a throttled attempt: when the next may come
 }
 
 func (e *Error) Error() string {

@@ -123,13 +123,14 @@ func (r *running) request(cmd Command) reply {
 		}
 	}
 	ok, err := ch.SendRequest("exec", true, appendString(make([]byte, 0, 4+len(cmd.Text)), cmd.Text))
-	if ok {
-		if cmd.Stdin != nil {
-			go func() {
-				io.Copy(ch, cmd.Stdin)
-				ch.CloseWrite()
-			}()
-		}
+	switch {
+	case ok && cmd.Stdin == nil:
+		ch.CloseWrite()
+	case ok:
+		go func() {
+			io.Copy(ch, cmd.Stdin)
+			ch.CloseWrite()
+		}()
 	}
 	return reply{ok, "command", err}
 }

@@ -52,7 +52,8 @@ func (d *dialer) bannerError(err error) error {
 	}
 	e := d.fail(err)
 	if e.Kind == KindConnLost { // nothing had been said: as good as refused
-		e.Kind = KindRefused
+		// Whether it shows as closed or as reset is a matter of luck.
+		e.Kind, e.Text = KindRefused, "connection dropped before the version line"
 	}
 	return e
 }
@@ -100,25 +101,27 @@ func (w *wire) failure() error {
 	return w.err
 }
 
-// hostKeyError types the refusal of a HostKeyChecker.
+// hostKeyError types the refusal of a HostKeyChecker. Its text is the error's
+// Text, where it has that method, as its Error may name the host.
 func hostKeyError(err error) *Error {
 	e := &Error{Op: opDial, Kind: KindHostKeyUnknown, Stage: StageKex, Err: err}
-	reason := ""
 	var r interface{ HostKeyReason() string }
-	if errors.As(err, &r) {
-		reason = r.HostKeyReason()
+	if !errors.As(err, &r) {
+		e.Text = "host key refused: " + excerpt([]byte(err.Error()))
+		return e
 	}
-	switch reason {
+	switch reason := r.HostKeyReason(); reason {
 	case "changed":
 		e.Kind, e.Text = KindHostKeyChanged, "host key changed"
 	case "revoked":
 		e.Kind, e.Text = KindHostKeyRevoked, "host key revoked"
-	case "unknown":
-		e.Text = "host key unknown"
 	case "cert":
 		e.Text = "host certificate not valid"
 	default:
-		e.Text = "host key refused: " + excerpt([]byte(err.Error()))
+		e.Text = "host key unknown"
+	}
+	if own, ok := r.(interface{ Text() string }); ok {
+		e.Text = own.Text()
 	}
 	return e
 }

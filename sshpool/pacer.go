@@ -14,6 +14,8 @@ import (
 // by one with each login that worked (additive increase, multiplicative
 // decrease).
 type pacer struct {
+	backOff time.Duration // after the first throttle sign
+
 	mu    sync.Mutex
 	all   queue
 	each  int // most per address
@@ -34,7 +36,7 @@ type queue struct {
 }
 
 func newPacer(all, each int) *pacer {
-	return &pacer{all: queue{limit: all}, each: each, addrs: make(map[string]*daemon)}
+	return &pacer{backOff: minThrottleWait, all: queue{limit: all}, each: each, addrs: make(map[string]*daemon)}
 }
 
 // minThrottleWait is the least time between attempts at a host that has said it
@@ -49,22 +51,20 @@ func (p *pacer) enter(ctx context.Context, key string) (func(error), error) {
 		d = &daemon{queue: queue{limit: p.each}}
 		p.addrs[key] = d
 	}
-	if wait := time.Until(d.after); wait > 0 {
-		p.mu.Unlock()
-		return nil, &Error{Op: opDial, Kind: KindThrottled, Stage: StageTCP, Text: "throttled: not tried again yet"}
-	}
+	defer p.mu.Unlock()
 	if err := p.pass(ctx, &d.queue); err != nil {
 		p.forget(key, d)
-		p.mu.Unlock()
 		return nil, err
 	}
-	if err := p.pass(ctx, &p.all); err != nil {
+	err := d.early()
+	if err == nil {
+		err = p.pass(ctx, &p.all)
+	}
+	if err != nil {
 		d.leave()
 		p.forget(key, d)
-		p.mu.Unlock()
 		return nil, err
 	}
-	p.mu.Unlock()
 	return func(err error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -73,6 +73,15 @@ func (p *pacer) enter(ctx context.Context, key string) (func(error), error) {
 		p.all.leave()
 		p.forget(key, d)
 	}, nil
+}
+
+// early is the error of an attempt at a daemon that wants to be left alone.
+func (d *daemon) early() error {
+	if d.after.IsZero() || !time.Now().Before(d.after) {
+		return nil
+	}
+	return &Error{Op: opDial, Kind: KindThrottled, Stage: StageTCP, after: d.after,
+		Text: "throttled: not tried again yet"}
 }
 
 // pass waits for a place in q. p.mu is held before and after, not meanwhile.
@@ -115,12 +124,13 @@ func (p *pacer) learn(d *daemon, err error) {
 	switch {
 	case err == nil:
 		d.limit = min(d.limit+1, p.each)
-		d.strikes = 0
+		d.strikes, d.after = 0, time.Time{}
 	case !errors.As(err, &e):
 	case e.Kind == KindThrottled:
 		d.limit = max(d.limit/2, 1)
 		d.strikes++
-		d.after = time.Now().Add(jitter(minThrottleWait << min(d.strikes-1, 4)))
+		d.after = time.Now().Add(jitter(p.backOff << min(d.strikes-1, 4)))
+		e.after = d.after
 	case e.Kind == KindRefused && e.Stage == StageBanner:
 		d.limit = max(d.limit/2, 1)
 	}
@@ -153,7 +163,7 @@ func (p *pacer) retry(e *Error, n, most int) (time.Duration, bool) {
 	case e.Kind == KindRefused && e.Stage == StageBanner:
 		return jitter(resetWait << (n - 1)), true
 	case e.Kind == KindThrottled:
-		return jitter(minThrottleWait << (n - 1)), true
+		return time.Until(e.after), true
 	}
 	return 0, false
 }

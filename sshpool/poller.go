@@ -141,11 +141,14 @@ func (p *Poller) run(ctx context.Context, id scheduler.ID, host string, op sched
 	func() {
 		defer func() {
 			if v := recover(); v != nil {
-				c.Err = internalError(fmt.Errorf("panic: %v", v))
+				c.Err = internalError(scheduler.Failed, fmt.Errorf("panic: %v", v))
 			}
 		}()
 		c.Value, c.Err = p.do(ctx, host, op)
 	}()
+	if c.Err != nil && ctx.Err() != nil && !errors.Is(c.Err, scheduler.ErrCanceled) {
+		c.Err = canceled(c.Err)
+	}
 	p.mu.Lock()
 	if cancel := p.live[id]; cancel != nil {
 		cancel(nil)
@@ -170,7 +173,7 @@ func (p *Poller) do(ctx context.Context, host string, op scheduler.Op) (any, err
 			return nil, scheduler.ErrCanceled
 		}
 	}
-	return nil, internalError(fmt.Errorf("unknown op %s", op))
+	return nil, internalError(scheduler.Failed, fmt.Errorf("unknown op %s", op))
 }
 
 // host gives the shared connection of a host's ops.
@@ -215,9 +218,11 @@ func (p *Poller) release(host string) {
 	}
 }
 
+// connect gets the host a connection. Attempts are those that it took to make,
+// also where somebody else made it.
 func (p *Poller) connect(ctx context.Context, host string) (any, error) {
 	began := time.Now()
-	l, fresh, err := p.lease(ctx, host)
+	l, _, err := p.lease(ctx, host)
 	res := scheduler.ConnectResult{Took: time.Since(began)}
 	if err != nil {
 		var e *Error
@@ -226,9 +231,7 @@ func (p *Poller) connect(ctx context.Context, host string) (any, error) {
 		}
 		return res, outcome(err)
 	}
-	if fresh {
-		res.Attempts = l.attempts
-	}
+	res.Attempts = l.attempts
 	return res, nil
 }
 
@@ -258,23 +261,39 @@ func outcome(err error) error {
 	}
 	var e *Error
 	if !errors.As(err, &e) {
-		return internalError(err)
+		return unresolved(err)
 	}
 	s := &scheduler.Error{Outcome: scheduler.Unreachable, Err: err,
 		Cause: scheduler.Cause{Kind: scheduler.Kind(e.Kind), Stage: scheduler.Stage(e.Stage), Text: e.Text}}
 	switch {
 	case e.Kind == KindCanceled:
-		return &scheduler.Error{Outcome: scheduler.Canceled, Cause: s.Cause, Err: scheduler.ErrCanceled}
+		s.Outcome, s.Err = scheduler.Canceled, scheduler.ErrCanceled
 	case e.Kind == KindConnLost && e.Sent:
 		s.Outcome = scheduler.Lost
-	case e.Sent, e.Kind == KindPermission, e.Kind == KindInternal && e.Op == opExec:
+	case e.Sent, e.Kind == KindPermission:
 		s.Outcome = scheduler.Failed
 	}
 	return s
 }
 
-// internalError is the outcome of a fault on our side before anything was sent.
-func internalError(err error) error {
-	return &scheduler.Error{Outcome: scheduler.Unreachable, Err: err,
+// canceled is the outcome of an op that ended as its context did.
+func canceled(err error) error {
+	return &scheduler.Error{Outcome: scheduler.Canceled, Err: scheduler.ErrCanceled,
+		Cause: scheduler.Cause{Kind: scheduler.KindCanceled, Text: err.Error()}}
+}
+
+// unresolved is the outcome of a host that has no target; the caller may know
+// it better.
+func unresolved(err error) error {
+	var known *scheduler.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return internalError(scheduler.Unreachable, err)
+}
+
+// internalError is the outcome of a fault on our side.
+func internalError(o scheduler.Outcome, err error) error {
+	return &scheduler.Error{Outcome: o, Err: err,
 		Cause: scheduler.Cause{Kind: scheduler.KindInternal, Text: err.Error()}}
 }

@@ -80,10 +80,11 @@ func (s *sessionSlots) refused() (others, worked bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open--
-	if s.open > 0 {
+	if others = s.open > 0; others {
 		s.limit = s.open
 	}
-	return s.open > 0, s.worked
+	s.wake()
+	return others, s.worked
 }
 
 // opening is a session channel that has been asked for.

@@ -1,0 +1,90 @@
+package sshpool
+
+import (
+	"context"
+	"errors"
+	"log"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"fleet/internal/lab"
+	"fleet/internal/sshtest"
+	"fleet/sshpool/hostkeys"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(labEnv); dir != "" {
+		if err := serveLab(dir); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// world is a lab and the way into it.
+type world struct {
+	*sshtest.Fleet
+	auth   *Auth
+	keys   *hostkeys.Policy
+	limits Limits
+}
+
+func newWorld(t testing.TB, cfg lab.Config) *world {
+	t.Helper()
+	f := sshtest.Lab(t, cfg)
+	index, err := hostkeys.Load(f.KnownHosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{Fleet: f, auth: &Auth{Keys: []string{f.KeyFile}}, keys: &hostkeys.Policy{Index: index}}
+	t.Cleanup(func() { w.auth.Close() })
+	return w
+}
+
+// one is a world of one host with the given fault.
+func one(t testing.TB, fault lab.Fault) (*world, Target) {
+	t.Helper()
+	w := newWorld(t, lab.Config{Names: []string{"h1"}, Faults: map[string]lab.Fault{"h1": fault}})
+	return w, w.target(t, "h1")
+}
+
+func (w *world) target(t testing.TB, name string) Target {
+	t.Helper()
+	h := w.Must(t, name)
+	return Target{Address: h.Address, Port: h.Port, User: w.User(), Auth: w.auth, HostKeys: w.keys, Limits: w.limits}
+}
+
+// ctx ends with the test, and after a minute in any case.
+func testContext(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func mustDial(t testing.TB, target Target) *Conn {
+	t.Helper()
+	c, err := Dial(testContext(t), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// wantError fails the test if err is not of the given kind and stage.
+func wantError(t testing.TB, err error, kind Kind, stage Stage) *Error {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v, want one of kind %s in %s", err, kind, stage)
+	}
+	if e.Kind != kind || e.Stage != stage {
+		t.Fatalf("error %q of kind %s in %s, want %s in %s", e, e.Kind, e.Stage, kind, stage)
+	}
+	return e
+}
