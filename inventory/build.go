@@ -26,14 +26,12 @@ const (
 	chunkSize = 512
 )
 
-// build merges documents; errors of reading them are in rep already.
-func build(docs []*document, rep *report, limit int) (*Inventory, error) {
+// build merges the documents of files; errors of reading them are in rep already.
+func build(files []string, docs []*document, rep *report, limit int) (*Inventory, error) {
 	b := &builder{docs: docs, rep: rep, limit: limit}
 	b.inv = &Inventory{byName: make(map[string]int32), byGroup: make(map[string]int32)}
 	b.members.init()
-	files := make([]string, len(docs))
 	for i, doc := range docs {
-		files[i] = doc.file
 		b.addHosts(i, doc)
 	}
 	for _, doc := range docs {
@@ -225,7 +223,7 @@ func (b *builder) linkGroups() {
 			if !ok {
 				b.rep.add(&Error{
 					File: ref.pos.File, Line: ref.pos.Line, Column: ref.pos.Column, Word: ref.name,
-					Msg: fmt.Sprintf("group %q has no child group %q to hold", g.Name, abbreviate(ref.name)), Hint: b.childHint(ref.name),
+					Msg: fmt.Sprintf("unknown group %q as a child of %q", abbreviate(ref.name), g.Name), Hint: b.childHint(ref.name),
 				})
 				continue
 			}
@@ -250,7 +248,7 @@ func (b *builder) childHint(name string) string {
 	if _, ok := b.inv.byName[name]; ok {
 		return "it is a host: list it under hosts"
 	}
-	return didYouMean(name, maps.Keys(b.inv.byGroup))
+	return didYouMean(name, b.inv.groupNames())
 }
 
 // groupWalk visits groups depth first.

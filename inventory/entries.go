@@ -45,7 +45,7 @@ func (r *reader) hostPatch(e *hostEntry, key, n *yaml.Node) *patch {
 		return nil
 	}
 	p := &patch{}
-	r.pairs(n, "host "+abbreviate(key.Value), func(key, value *yaml.Node) {
+	r.pairs(n, fmt.Sprintf("host %q", abbreviate(key.Value)), func(key, value *yaml.Node) {
 		if !r.setting(p, e, key, value) {
 			r.unknownField(key, "vars")
 		}
@@ -57,12 +57,8 @@ func (r *reader) hostPatch(e *hostEntry, key, n *yaml.Node) *patch {
 func (r *reader) groups(doc *document, n *yaml.Node) {
 	r.pairs(n, "groups", func(key, value *yaml.Node) {
 		g := groupEntry{name: key.Value, node: key, patch: &patch{}}
-		if msg := checkName(g.name); msg != "" {
-			r.bad(key, g.name, "group "+msg, "")
-		} else if g.name == All {
-			r.bad(key, All, `"all" is the group of every host and not to be defined`, "use defaults for what holds for every host")
-		}
-		r.pairs(value, "group "+abbreviate(g.name), func(key, value *yaml.Node) {
+		valid := r.checkGroupName(key)
+		r.pairs(value, fmt.Sprintf("group %q", abbreviate(g.name)), func(key, value *yaml.Node) {
 			switch {
 			case key.Value == "hosts":
 				g.hosts = r.nameList(value, "a host")
@@ -73,8 +69,22 @@ func (r *reader) groups(doc *document, n *yaml.Node) {
 			}
 		})
 		r.checkPatch(g.patch, value)
-		doc.groups = append(doc.groups, g)
+		if valid {
+			doc.groups = append(doc.groups, g)
+		}
 	})
+}
+
+func (r *reader) checkGroupName(key *yaml.Node) bool {
+	if msg := checkName(key.Value); msg != "" {
+		r.bad(key, key.Value, "group "+msg, "")
+		return false
+	}
+	if key.Value == All {
+		r.bad(key, All, `"all" is the group of every host and not to be defined`, "use defaults for what holds for every host")
+		return false
+	}
+	return true
 }
 
 // checkPatch looks at fields that mean something together.

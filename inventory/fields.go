@@ -61,7 +61,8 @@ func (r *reader) setting(p *patch, e *hostEntry, key, n *yaml.Node) bool {
 func (r *reader) unknownField(key *yaml.Node, others ...string) {
 	word := strings.ToLower(key.Value)
 	hint := ""
-	switch strings.TrimPrefix(strings.TrimPrefix(word, "ansible_"), "ssh_") {
+	plain := strings.TrimPrefix(strings.TrimPrefix(word, "ansible_"), "ssh_")
+	switch plain {
 	case "host", "hostname", "ip":
 		hint = `write "address"`
 	case "private_key_file", "identity_file", "identityfile", "identity":
@@ -72,6 +73,9 @@ func (r *reader) unknownField(key *yaml.Node, others ...string) {
 		hint = `write "become"`
 	case "pass", "password", "become_pass", "become_password", "passphrase":
 		hint = "no secret stands in the inventory: use --ask-pass or --pass-file"
+	}
+	if _, ok := fieldByName(plain); ok {
+		hint = fmt.Sprintf("write %q", plain)
 	}
 	if hint == "" {
 		hint = didYouMean(word, slices.Values(append(fieldNames(), others...)))
@@ -178,7 +182,7 @@ func (r *reader) address(e *hostEntry, n *yaml.Node) string {
 	case set.shared != nil:
 		r.bad(n, text, "two ranges in one address list", "write them as one range, such as 10.0.0.[1-5,9-12]")
 	case e.names.node != nil && set.size != size:
-		r.bad(n, text, fmt.Sprintf("%d addresses for %d hosts", set.size, size), "")
+		r.bad(n, text, fmt.Sprintf("%s for %s", plural(set.size, "address", "addresses"), plural(size, "host", "hosts")), "")
 	}
 	e.addresses = set
 	return ""
@@ -241,4 +245,11 @@ func (r *reader) duration(n *yaml.Node, what string) time.Duration {
 		r.bad(n, text, fmt.Sprintf("%s %s is not between 0s and 24h", what, text), "")
 	}
 	return d
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -40,7 +40,8 @@ type shape struct {
 	numbers []string
 }
 
-func (f *folder) add(name string) {
+// read splits a name into key and one.
+func (f *folder) read(name string) {
 	f.key, f.one = f.key[:0], f.one[:0]
 	for i := 0; i < len(name); {
 		if c := name[i]; !isDigit(c) {
@@ -61,6 +62,15 @@ func (f *folder) add(name string) {
 		f.key = append(f.key, "%s"...)
 		f.one = append(f.one, name[from:i])
 	}
+}
+
+func (f *folder) shapeOf(name string) string {
+	f.read(name)
+	return string(f.key)
+}
+
+func (f *folder) add(name string) {
+	f.read(name)
 	at, ok := f.index[string(f.key)]
 	if !ok {
 		at = len(f.shapes)
@@ -79,8 +89,8 @@ func (f *folder) text() string {
 	for i := range f.shapes {
 		s := &f.shapes[i]
 		switch {
-		case s.dims == 0:
-			s.write(&b, nil)
+		case len(s.numbers) == s.dims: // one name, or one without numbers
+			s.write(&b, s.numbers)
 		case s.dims == 1:
 			parts = append(parts[:0], rangeText(sortNumbers(s.numbers)))
 			s.write(&b, parts)

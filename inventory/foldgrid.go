@@ -45,26 +45,11 @@ type axis struct {
 
 func newGrid(s *shape) *grid {
 	g := &grid{dims: s.dims}
-	g.words = sortNumbers(slices.Clone(s.numbers))
-	index := make(map[string]uint32, len(g.words))
-	for i, w := range g.words {
-		index[w] = uint32(i)
-	}
-	byText := make([]uint32, len(g.words))
-	for i := range byText {
-		byText[i] = uint32(i)
-	}
-	slices.SortFunc(byText, func(a, b uint32) int { return strings.Compare(g.words[a], g.words[b]) })
-	g.rank = make([]uint32, len(g.words))
-	for i, w := range byText {
-		g.rank[w] = uint32(i)
-	}
-	ids := make([]uint32, len(s.numbers))
-	axes := make([]axis, len(s.numbers))
-	g.boxes = make([][]axis, 0, len(s.numbers)/s.dims)
-	for i, w := range s.numbers {
-		ids[i] = index[w]
-		axes[i] = axis{list: ids[i : i+1 : i+1], hash: mix(uint64(ids[i]) + 1)}
+	ids := g.number(s.numbers)
+	axes := make([]axis, len(ids))
+	g.boxes = make([][]axis, 0, len(ids)/s.dims)
+	for i, id := range ids {
+		axes[i] = axis{list: ids[i : i+1 : i+1], hash: mix(uint64(id) + 1)}
 		if (i+1)%s.dims == 0 {
 			g.boxes = append(g.boxes, axes[i+1-s.dims:i+1])
 		}
@@ -72,6 +57,37 @@ func newGrid(s *shape) *grid {
 	g.sort()
 	g.boxes = slices.CompactFunc(g.boxes, g.equal)
 	return g
+}
+
+// number fills words and rank, and gives the index in words of each number.
+func (g *grid) number(numbers []string) []uint32 {
+	index := make(map[string]uint32)
+	ids := make([]uint32, len(numbers))
+	for i, w := range numbers {
+		id, ok := index[w]
+		if !ok {
+			id = uint32(len(g.words))
+			index[w] = id
+			g.words = append(g.words, w)
+		}
+		ids[i] = id
+	}
+	slices.SortFunc(g.words, compareNumbers)
+	place := make([]uint32, len(g.words)) // by first-come id
+	byText := make([]uint32, len(g.words))
+	for i, w := range g.words {
+		place[index[w]] = uint32(i)
+		byText[i] = uint32(i)
+	}
+	for i, id := range ids {
+		ids[i] = place[id]
+	}
+	slices.SortFunc(byText, func(a, b uint32) int { return strings.Compare(g.words[a], g.words[b]) })
+	g.rank = make([]uint32, len(g.words))
+	for i, w := range byText {
+		g.rank[w] = uint32(i)
+	}
+	return ids
 }
 
 // mix spreads the bits of x (the finalizer of SplitMix64, Steele et al. 2014).
@@ -217,7 +233,7 @@ func (g *grid) mergeAll() bool {
 			continue
 		}
 		for at := i; ; {
-			next, d := ix.next(box, at)
+			next, d := ix.next(box, i, at)
 			if d < 0 {
 				break
 			}
@@ -238,32 +254,56 @@ func (g *grid) mergeAll() bool {
 }
 
 // gridIndex finds, for a box, the next one that differs from it in one place.
-// Boxes stand under their hash without that place, as they were when the index
-// was made; that is right for all that come after the one being worked on.
+// Boxes stand in bins by their hash without that place, as they were when the
+// index was made; that is right for all that come after the one worked on.
 type gridIndex struct {
-	g    *grid
-	gone []bool
-	bins []map[uint64]int32 // by place: hash to bin
-	list [][]int32          // by bin: positions, ascending
+	g      *grid
+	gone   []bool
+	places []placeIndex
+}
+
+// placeIndex is the bins for one place left out.
+type placeIndex struct {
+	byHash map[uint64]int32
+	of     []int32 // by box: its bin
+	start  []int32 // by bin: where its boxes begin in list
+	end    []int32 // by bin: where they end, without a tail of boxes that are gone
+	list   []int32 // boxes, bin by bin, ascending in each
 }
 
 func newGridIndex(g *grid) *gridIndex {
-	ix := &gridIndex{g: g, gone: make([]bool, len(g.boxes))}
-	for d := range g.dims {
-		bins := make(map[uint64]int32, len(g.boxes))
-		for i, box := range g.boxes {
-			key := hashWithout(box, d)
-			bin, ok := bins[key]
-			if !ok {
-				bin = int32(len(ix.list))
-				bins[key] = bin
-				ix.list = append(ix.list, nil)
-			}
-			ix.list[bin] = append(ix.list[bin], int32(i))
-		}
-		ix.bins = append(ix.bins, bins)
+	ix := &gridIndex{g: g, gone: make([]bool, len(g.boxes)), places: make([]placeIndex, g.dims)}
+	for d := range ix.places {
+		ix.places[d] = newPlaceIndex(g.boxes, d)
 	}
 	return ix
+}
+
+func newPlaceIndex(boxes [][]axis, without int) placeIndex {
+	p := placeIndex{byHash: make(map[uint64]int32, len(boxes)), of: make([]int32, len(boxes))}
+	var size []int32
+	for i, box := range boxes {
+		hash := hashWithout(box, without)
+		bin, ok := p.byHash[hash]
+		if !ok {
+			bin = int32(len(size))
+			p.byHash[hash] = bin
+			size = append(size, 0)
+		}
+		p.of[i] = bin
+		size[bin]++
+	}
+	p.start = make([]int32, len(size))
+	for bin := 1; bin < len(size); bin++ {
+		p.start[bin] = p.start[bin-1] + size[bin-1]
+	}
+	p.end = slices.Clone(p.start)
+	p.list = make([]int32, len(boxes))
+	for i, bin := range p.of {
+		p.list[p.end[bin]] = int32(i)
+		p.end[bin]++
+	}
+	return p
 }
 
 func hashWithout(box []axis, without int) uint64 {
@@ -277,26 +317,40 @@ func hashWithout(box []axis, without int) uint64 {
 	return h
 }
 
-// next gives the first box after position at that differs from box in one
-// place, and the place; or -1 for the place.
-func (ix *gridIndex) next(box []axis, at int) (int, int) {
+// next gives the first box after position at that differs from the box worked
+// on in one place, and the place; or -1 for the place. The box stands at
+// position self, and has changed since the index was made if at is not self.
+func (ix *gridIndex) next(box []axis, self, at int) (int, int) {
 	best, place := len(ix.gone), -1
 	for d := range box {
-		bin, ok := ix.bins[d][hashWithout(box, d)]
-		if !ok {
-			continue
+		p := &ix.places[d]
+		bin := p.of[self]
+		if at != self {
+			var ok bool
+			if bin, ok = p.byHash[hashWithout(box, d)]; !ok {
+				continue
+			}
 		}
-		list := ix.list[bin]
-		from, _ := slices.BinarySearch(list, int32(at)+1)
-		for _, i := range list[from:] {
-			if int(i) >= best {
-				break
-			}
-			if !ix.gone[i] && differ(box, ix.g.boxes[i]) == d {
-				best, place = int(i), d
-				break
-			}
+		if i := p.after(bin, int32(at), int32(best), ix.gone); i >= 0 && differ(box, ix.g.boxes[i]) == d {
+			best, place = int(i), d
 		}
 	}
 	return best, place
+}
+
+// after gives the first box of the bin after position at and before position
+// end that is not gone, or -1.
+func (p *placeIndex) after(bin, at, end int32, gone []bool) int32 {
+	list := p.list[p.start[bin]:p.end[bin]]
+	from, _ := slices.BinarySearch(list, at+1)
+	for _, i := range list[from:] {
+		if i >= end {
+			return -1
+		}
+		if !gone[i] {
+			return i
+		}
+	}
+	p.end[bin] = p.start[bin] + int32(from)
+	return -1
 }

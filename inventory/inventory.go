@@ -140,3 +140,13 @@ func (g *Group) walk() iter.Seq[*Group] {
 		}
 	}
 }
+
+func (inv *Inventory) groupNames() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, g := range inv.groups {
+			if !yield(g.Name) {
+				return
+			}
+		}
+	}
+}

@@ -27,14 +27,14 @@ func Load(paths ...string) (*Inventory, error) {
 		}
 		docs = append(docs, parseDocument(path, data, &rep))
 	}
-	return build(docs, &rep, MaxHosts)
+	return build(paths, docs, &rep, MaxHosts)
 }
 
 // Parse reads the text of one hosts.yaml file; file is its name in errors. The
 // error is an Errors.
 func Parse(file string, data []byte) (*Inventory, error) {
 	var rep report
-	return build([]*document{parseDocument(file, data, &rep)}, &rep, MaxHosts)
+	return build([]string{file}, []*document{parseDocument(file, data, &rep)}, &rep, MaxHosts)
 }
 
 func readFile(path string) ([]byte, *Error) {

@@ -3,7 +3,6 @@ package inventory
 import (
 	"fmt"
 	"iter"
-	"maps"
 	"math/bits"
 	"regexp"
 	"strings"
@@ -125,19 +124,46 @@ func (s *selection) names(w *word, out hostBits) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	what, known := "host or group", chain(maps.Keys(s.inv.byGroup), s.hostNames())
+	return s.unknown(w, missing)
+}
+
+// unknown says which names of a word the inventory does not have.
+func (s *selection) unknown(w *word, missing []string) error {
+	what, known := "host or group", chain(s.inv.groupNames(), s.hostNames())
 	if w.group {
-		what, known = "group", maps.Keys(s.inv.byGroup)
+		what, known = "group", s.inv.groupNames()
 	}
 	folded := Fold(missing)
-	e := s.fail(w.from, w.to, fmt.Sprintf("no %s %q", what, abbreviate(folded)), didYouMean(missing[0], known))
-	if _, ok := s.inv.byName[missing[0]]; ok && w.group {
-		e.Hint = "it is a host: write it without @"
-	}
+	e := s.fail(w.from, w.to, fmt.Sprintf("no %s %q", what, abbreviate(folded)), "")
 	if w.size > len(missing) {
 		e.Word = folded
 	}
+	if len(w.ranges) > 0 && !w.group {
+		e.Hint = s.alike(missing[0])
+	}
+	if _, ok := s.inv.byName[missing[0]]; ok && w.group {
+		e.Hint = "it is a host: write it without @"
+	}
+	if e.Hint == "" {
+		e.Hint = didYouMean(missing[0], known)
+	}
 	return e
+}
+
+// alike names the hosts that differ from name in their numbers only.
+func (s *selection) alike(name string) string {
+	var f folder
+	want := f.shapeOf(name)
+	var names []string
+	for other := range s.hostNames() {
+		if f.shapeOf(other) == want {
+			names = append(names, other)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "there is " + abbreviate(Fold(names))
 }
 
 // addNamed adds the host and the group of the name; false if there is neither.

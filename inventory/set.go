@@ -254,7 +254,11 @@ func (p *setParser) missing(at int) *PatternError {
 		return p.fail(0, len(p.text), "empty host set", "")
 	}
 	if at < len(p.text) {
-		return p.fail(at, at+1, fmt.Sprintf("name missing before %q", p.text[at:at+1]), "")
+		hint := ""
+		if p.text[at] == '!' && at > 0 {
+			hint = "web!db is all of web but db, without a comma"
+		}
+		return p.fail(at, at+1, fmt.Sprintf("name missing before %q", p.text[at:at+1]), hint)
 	}
 	return p.fail(at, at, "name missing at the end", "")
 }
