@@ -64,13 +64,25 @@ func (f *connectFlags) apply(e *env, req *engine.Request, ask *prompter) error {
 	req.HostKeys, req.KnownHosts = f.hostKeys, f.knownHosts
 	req.ConnectTimeout = f.timeout
 	req.Agent = e.getenv("SSH_AUTH_SOCK")
-	req.Passphrase = func(ctx context.Context, file string) ([]byte, error) {
-		return ask.secret(ctx, "passphrase for key "+file)
-	}
+	req.Passphrase = passphrases(ask)
 	if !ask.allowed {
 		req.Passphrase = nil
 	}
 	return f.password(e, ask, req)
+}
+
+// passphrases asks for the passphrase of a key file, and says so where it asks
+// again. It is called for one key at a time.
+func passphrases(ask *prompter) func(ctx context.Context, file string) ([]byte, error) {
+	var last string
+	return func(ctx context.Context, file string) ([]byte, error) {
+		question := "passphrase for key " + file
+		if file == last {
+			question = "wrong; " + question
+		}
+		last = file
+		return ask.secret(ctx, question)
+	}
 }
 
 // password gets the login password, once, before anything is sent.

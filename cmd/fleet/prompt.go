@@ -42,6 +42,9 @@ func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) 
 	if err != nil {
 		return nil, errNoPrompt
 	}
+	if err := hush(int(tty.Fd())); err != nil {
+		return nil, fmt.Errorf("turn echo off: %w", err)
+	}
 	fmt.Fprintf(tty, "%s: ", question)
 	type reply struct {
 		secret []byte
@@ -52,6 +55,7 @@ func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) 
 		defer tty.Close()
 		secret, err := term.ReadPassword(int(tty.Fd()))
 		fmt.Fprintln(tty)
+		err = errors.Join(err, term.Restore(int(tty.Fd()), before))
 		replies <- reply{secret, err}
 	}()
 	select {

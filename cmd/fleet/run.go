@@ -12,6 +12,7 @@ import (
 	"fleet/internal/engine"
 	"fleet/internal/event"
 	"fleet/internal/render"
+	"fleet/scheduler"
 	"fleet/tasks"
 )
 
@@ -184,8 +185,20 @@ func finish(sink event.Sink, summary event.Summary, leave <-chan struct{}) error
 	case err := <-finished:
 		return err
 	case <-time.After(leaveWithin):
-		return errors.New("write output: interrupted, the rest is not shown")
+		return errors.New("write output: interrupted, the rest is not shown\n" + counts(summary))
 	}
+}
+
+// counts is the shortest summary: how many hosts ended how.
+func counts(s event.Summary) string {
+	var b strings.Builder
+	b.WriteString("hosts")
+	for _, o := range scheduler.Outcomes {
+		if n := s.Counts[o]; n > 0 {
+			fmt.Fprintf(&b, " %s %d", o, n)
+		}
+	}
+	return b.String()
 }
 
 func statusOr(code, otherwise int) int {

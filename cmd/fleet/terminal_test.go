@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
@@ -62,13 +63,13 @@ func onTerminal(cmd *exec.Cmd, columns int, typed func(person *os.File, seen []b
 	for buf := make([]byte, 4096); ; {
 		n, err := person.Read(buf)
 		seen = append(seen, buf[:n]...)
+		if typed != nil {
+			typed(person, seen)
+		}
 		if begin := bytes.IndexByte(seen, 1); begin >= 0 && bytes.IndexByte(seen[begin:], 2) > 0 {
 			status, err = strconv.Atoi(string(seen[begin+1 : begin+bytes.IndexByte(seen[begin:], 2)]))
 			person.Write([]byte("\n")) //nolint:errcheck // the shell ends, or Wait tells
 			return screenText(seen[:begin], columns), status, errors.Join(err, shell.Wait())
-		}
-		if typed != nil {
-			typed(person, seen)
 		}
 		if err != nil {
 			return screenText(seen, columns), 0, errors.Join(err, shell.Wait())
@@ -150,4 +151,14 @@ func text(lines [][]rune) []string {
 		out = out[:len(out)-1]
 	}
 	return out
+}
+
+// echoes says whether the terminal shows what is typed (termios(3), ECHO).
+func echoes(t *testing.T, person *os.File) bool {
+	t.Helper()
+	termios, err := unix.IoctlGetTermios(int(person.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return termios.Lflag&unix.ECHO != 0
 }

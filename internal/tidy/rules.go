@@ -220,40 +220,21 @@ func oneExit(all []source) (found []string) {
 
 func noSleep(all []source) (found []string) {
 	for _, s := range all {
-		if !s.test {
+		if !s.test || importsPath(s, "testing/synctest") { // a sleep there is virtual
 			continue
 		}
-		bubbles := synctestRanges(s.file)
 		ast.Inspect(s.file, func(n ast.Node) bool {
-			sel, ok := n.(*ast.SelectorExpr)
-			if !ok || !isPkg(sel, "time", "Sleep") {
-				return true
+			if sel, ok := n.(*ast.SelectorExpr); ok && isPkg(sel, "time", "Sleep") {
+				found = append(found, s.pos(sel.Pos())+": time.Sleep in a test")
 			}
-			for _, b := range bubbles {
-				if b[0] <= sel.Pos() && sel.Pos() < b[1] {
-					return true
-				}
-			}
-			found = append(found, s.pos(sel.Pos())+": time.Sleep in a test")
 			return true
 		})
 	}
 	return found
 }
 
-// synctestRanges finds the calls of synctest.Test: a sleep there is virtual.
-func synctestRanges(f *ast.File) (ranges [][2]token.Pos) {
-	ast.Inspect(f, func(n ast.Node) bool {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
-		}
-		if sel, ok := call.Fun.(*ast.SelectorExpr); ok && isPkg(sel, "synctest", "Test") {
-			ranges = append(ranges, [2]token.Pos{call.Pos(), call.End()})
-		}
-		return true
-	})
-	return ranges
+func importsPath(s source, path string) bool {
+	return slices.ContainsFunc(s.file.Imports, func(imp *ast.ImportSpec) bool { return imp.Path.Value == strconv.Quote(path) })
 }
 
 func errorTexts(all []source) (found []string) {
