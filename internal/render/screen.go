@@ -22,6 +22,8 @@ type screen struct {
 	status func() string
 
 	mu     sync.Mutex
+	free   sync.Cond // nobody has paused the screen
+	pauses int
 	active bool
 	shown  bool
 	bol    bool // the cursor is at the beginning of an empty line
@@ -32,7 +34,9 @@ type screen struct {
 }
 
 func newScreen(o Options, status func() string) *screen {
-	return &screen{err: o.Err, width: o.Width, status: status, bol: true}
+	s := &screen{err: o.Err, width: o.Width, status: status, bol: true}
+	s.free.L = &s.mu
+	return s
 }
 
 // port is a way to write to w, which shows on the same screen.
@@ -51,6 +55,9 @@ func (s *screen) write(w io.Writer, p []byte) (int, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.pauses > 0 {
+		s.free.Wait()
+	}
 	s.erase()
 	n, err := w.Write(p)
 	s.bol = p[len(p)-1] == '\n'
@@ -109,14 +116,15 @@ func (s *screen) end() {
 // pause keeps everybody from writing until resume is called.
 func (s *screen) pause() (resume func()) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pauses++
 	s.erase()
-	var once sync.Once
-	return func() {
-		once.Do(func() {
-			s.bol = true
-			s.mu.Unlock()
-		})
-	}
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.pauses--
+		s.free.Broadcast()
+	})
 }
 
 // pace lets output come together for the rest of a frame, so that the status
@@ -138,7 +146,7 @@ func (s *screen) pace(written int, hurry <-chan struct{}) {
 }
 
 func (s *screen) draw() {
-	if !s.bol || s.failed != nil {
+	if !s.bol || s.pauses > 0 || s.failed != nil {
 		return
 	}
 	line := ansi.Truncate(s.status(), max(s.width()-1, 1), "…")
