@@ -164,6 +164,9 @@ func (l *loop) unwindAll(why reason) {
 func (r *Remote) completed(c Completion) answer {
 	err := c.Err
 	if err == nil && !r.limited {
+		if _, ok := r.inflight.op.(Exec); ok {
+			r.lost = nil
+		}
 		return answer{value: c.Value}
 	}
 	if r.limited {

@@ -52,7 +52,7 @@ type Remote struct {
 
 	used bool   // an op other than Do was submitted: there may be a connection
 	sent bool   // an Exec was submitted
-	lost *Error // the last Exec ended lost
+	lost *Error // how an Exec was lost, unless one after it completed
 }
 
 type request struct {

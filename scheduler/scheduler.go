@@ -310,7 +310,7 @@ func (l *loop) resume(r *Remote, a answer) {
 	}
 	switch req.op.(type) {
 	case Exec:
-		r.used, r.sent, r.lost = true, true, nil
+		r.used, r.sent = true, true
 	case Do:
 	default:
 		r.used = true
