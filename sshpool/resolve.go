@@ -3,8 +3,10 @@ package sshpool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,19 +15,30 @@ import (
 type limitedResolver struct {
 	next  Resolver
 	slots chan struct{}
+	ended atomic.Int64 // lookups that have given their slot back
 }
 
 // LimitResolver gives a Resolver that asks next for at most n names at a time.
 // The wait for a turn ends with the context.
 func LimitResolver(next Resolver, n int) Resolver {
-	return &limitedResolver{next, make(chan struct{}, n)}
+	return &limitedResolver{next: next, slots: make(chan struct{}, n)}
 }
 
 func (r *limitedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	select {
-	case r.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	return r.lookup(ctx, network, host, 0)
+}
+
+// lookup is LookupNetIP within a limit of its own, which runs from the host's
+// turn: waiting for names that are slow to look up is not this name's fault. A
+// limit of 0 or less is none.
+func (r *limitedResolver) lookup(ctx context.Context, network, host string, limit time.Duration) ([]netip.Addr, error) {
+	if err := r.turn(ctx, limit); err != nil {
+		return nil, err
+	}
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
 	}
 	type answer struct {
 		addrs []netip.Addr
@@ -33,15 +46,54 @@ func (r *limitedResolver) LookupNetIP(ctx context.Context, network, host string)
 	}
 	got := make(chan answer, 1)
 	go func() {
+		defer func() {
+			if v := recover(); v != nil {
+				got <- answer{err: &Error{Op: opDial, Kind: KindInternal, Stage: StageDNS, Text: fmt.Sprintf("panic: %v", v)}}
+			}
+			r.ended.Add(1)
+			<-r.slots
+		}()
 		addrs, err := r.next.LookupNetIP(ctx, network, host)
-		<-r.slots
 		got <- answer{addrs, err}
 	}()
 	select {
 	case a := <-got:
+		if a.err != nil && ctx.Err() != nil {
+			return nil, ctx.Err() // whatever it says of that
+		}
 		return a.addrs, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+}
+
+// turn waits for a slot, as long as one comes free now and then: where none
+// has for a whole limit, the resolver is stuck.
+func (r *limitedResolver) turn(ctx context.Context, limit time.Duration) error {
+	select {
+	case r.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	var stuck <-chan time.Time
+	if limit > 0 {
+		tick := time.NewTicker(limit)
+		defer tick.Stop()
+		stuck = tick.C
+	}
+	for ended := r.ended.Load(); ; {
+		select {
+		case r.slots <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-stuck:
+			now := r.ended.Load()
+			if now == ended {
+				return context.DeadlineExceeded
+			}
+			ended = now
+		}
 	}
 }
 
@@ -51,26 +103,21 @@ func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
 	if ip, err := netip.ParseAddr(t.Address); err == nil {
 		return []netip.AddrPort{netip.AddrPortFrom(ip, port)}, nil
 	}
-	r := t.Resolver
-	if r == nil {
-		r = net.DefaultResolver
+	var next Resolver = net.DefaultResolver
+	if t.Resolver != nil {
+		next = t.Resolver
 	}
-	if _, limited := r.(*limitedResolver); !limited {
-		r = LimitResolver(r, 1) // so that the limit holds whatever the resolver does
+	r, limited := next.(*limitedResolver)
+	if !limited { // so that the limit holds whatever the resolver does
+		r = &limitedResolver{next: next, slots: make(chan struct{}, 1)}
 	}
 	limit := t.Limits.DNS
-	lookup := ctx
-	if limit > 0 {
-		var cancel context.CancelFunc
-		lookup, cancel = context.WithTimeout(ctx, limit)
-		defer cancel()
-	}
-	ips, err := r.LookupNetIP(lookup, "ip", t.Address)
+	ips, err := r.lookup(ctx, "ip", t.Address, limit)
 	switch {
 	case err == nil && len(ips) > 0:
 	case ctx.Err() != nil:
 		return nil, canceledError(ctx, opDial, StageDNS)
-	case lookup.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, timeoutError(opDial, StageDNS, limit)
 	default:
 		return nil, lookupError(err)
@@ -85,7 +132,10 @@ func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
 func lookupError(err error) *Error {
 	e := &Error{Op: opDial, Kind: KindDNS, Stage: StageDNS, Err: err, Text: "no such host"}
 	var dns *net.DNSError
+	var typed *Error
 	switch {
+	case errors.As(err, &typed):
+		return typed
 	case err == nil:
 		e.Text = "name has no address"
 	case errors.As(err, &dns) && dns.IsTimeout:

@@ -278,3 +278,14 @@ func openFiles(t testing.TB) int {
 	}
 	return len(entries)
 }
+
+// causes counts the causes of hosts that are not ok, for messages.
+func (c carried) causes() map[string]int {
+	n := map[string]int{}
+	for _, r := range c.results {
+		if r.Cause != nil {
+			n[string(r.Outcome)+" "+r.Cause.String()]++
+		}
+	}
+	return n
+}
