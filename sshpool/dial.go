@@ -62,8 +62,16 @@ func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {
 }
 
 // dialAddrs does all that comes after the name lookup.
-func dialAddrs(ctx context.Context, t *Target, addrs []netip.AddrPort) (*Conn, error) {
+func dialAddrs(ctx context.Context, t *Target, addrs []netip.AddrPort) (c *Conn, err error) {
 	d := &dialer{ctx: ctx, t: t}
+	defer func() {
+		if v := recover(); v != nil { // of a hook, a prompt or a malformed peer
+			c, err = nil, panicError(opDial, d.stage, v)
+			if d.wire != nil {
+				d.wire.Close()
+			}
+		}
+	}()
 	began := time.Now()
 	if t.Limits.Total > 0 {
 		d.end = began.Add(t.Limits.Total)
@@ -74,7 +82,7 @@ func dialAddrs(ctx context.Context, t *Target, addrs []netip.AddrPort) (*Conn, e
 	}
 	d.wire = newWire(nc)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
-	c, err := d.login()
+	c, err = d.login()
 	if !stop() && err == nil {
 		c.Close()
 		err = canceledError(ctx, opDial, d.stage)

@@ -93,6 +93,11 @@ func (e *Error) Timeout() bool { return e.Kind == KindTimeout }
 // ErrClosed is the cause where a connection or pool was closed by its owner.
 var ErrClosed = errors.New("closed")
 
+// panicError is a panic of code that was given to us, or of our own.
+func panicError(op string, stage Stage, v any) *Error {
+	return &Error{Op: op, Kind: KindInternal, Stage: stage, Text: fmt.Sprintf("panic: %v", v)}
+}
+
 // timeoutError is the error of a limit that was reached in a stage.
 func timeoutError(op string, stage Stage, limit time.Duration) *Error {
 	return &Error{Op: op, Kind: KindTimeout, Stage: stage, Err: os.ErrDeadlineExceeded,

@@ -26,7 +26,7 @@ func (d *dialer) login() (*Conn, error) {
 		BannerCallback:    func(string) error { return nil },
 		HostKeyCallback: func(_ string, remote net.Addr, k ssh.PublicKey) error {
 			key = k
-			if keyErr = d.t.HostKeys.Check(d.t.knownAs(), remote, k); keyErr == nil {
+			if keyErr = d.checkKey(remote, k); keyErr == nil {
 				d.enter(StageAuth, d.t.Limits.Auth)
 			}
 			return keyErr
@@ -42,6 +42,17 @@ func (d *dialer) login() (*Conn, error) {
 	}
 	d.wire.SetDeadline(noDeadline)
 	return newConn(d, sc, key, chans, reqs), nil
+}
+
+// checkKey asks the checker. It runs on a goroutine of the library, where a
+// panic would end the program.
+func (d *dialer) checkKey(remote net.Addr, k ssh.PublicKey) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicError(opDial, d.stage, v)
+		}
+	}()
+	return d.t.HostKeys.Check(d.t.knownAs(), remote, k)
 }
 
 // bannerError types what went wrong before the version line.
@@ -79,6 +90,9 @@ func (d *dialer) handshakeError(err error) *Error {
 	}
 	text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "ssh: handshake failed: "), "ssh: ")
 	e := &Error{Op: opDial, Kind: KindProtocol, Stage: d.stage, Err: err, Text: excerpt([]byte(text))}
+	if strings.HasPrefix(text, "too many authentication attempts") {
+		e.Kind, e.Text = KindAuth, "login refused: the host asks without end"
+	}
 	if isDisconnect(err) {
 		e.Text = "disconnected by the host in " + string(d.stage) + ": " + e.Text
 		if d.stage == StageAuth {
@@ -105,6 +119,10 @@ func (w *wire) failure() error {
 // Text, where it has that method, as its Error may name the host.
 func hostKeyError(err error) *Error {
 	e := &Error{Op: opDial, Kind: KindHostKeyUnknown, Stage: StageKex, Err: err}
+	var typed *Error
+	if errors.As(err, &typed) {
+		return typed
+	}
 	var r interface{ HostKeyReason() string }
 	if !errors.As(err, &r) {
 		e.Text = "host key refused: " + excerpt([]byte(err.Error()))

@@ -19,6 +19,7 @@ type keepalive struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer
+	due     time.Time // when the timer should fire
 	stopped bool
 	asking  bool
 }
@@ -40,12 +41,23 @@ func startKeepalive(c *Conn, interval time.Duration, count int) *keepalive {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.due = time.Now().Add(k.interval)
 	k.timer = time.AfterFunc(k.interval, k.check)
 	return k
 }
 
+// maxTimerDelay is how late a timer may be before it is this process, and not
+// the peer, that was stopped for a while.
+const maxTimerDelay = time.Second
+
 // check runs when there may have been an interval of silence.
 func (k *keepalive) check() {
+	k.mu.Lock()
+	stalled := time.Since(k.due) > maxTimerDelay
+	k.mu.Unlock()
+	if stalled { // what came meanwhile has not been read yet
+		k.c.wire.hear()
+	}
 	silent := k.c.wire.silence()
 	if silent >= k.limit {
 		k.c.kill(&Error{Kind: KindConnLost, Text: fmt.Sprintf("connection lost: no answer for %v", k.limit)})
@@ -61,6 +73,7 @@ func (k *keepalive) check() {
 		k.mu.Unlock()
 		return
 	}
+	k.due = time.Now().Add(wait)
 	k.timer.Reset(wait)
 	ask = ask && !k.asking
 	k.asking = k.asking || ask

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"fleet/internal/lab"
 	"fleet/internal/sshtest"
 	"fleet/sshpool/hostkeys"
@@ -22,7 +20,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	sshtest.Leaks(m)
 }
 
 // world is a lab and the way into it.

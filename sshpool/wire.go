@@ -2,6 +2,7 @@ package sshpool
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -58,7 +59,7 @@ func (w *wire) Read(p []byte) (int, error) {
 func (w *wire) receive(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 {
-		w.heard.Store(int64(time.Since(w.born)))
+		w.hear()
 		if w.quick.Load() {
 			quickAck(w.raw)
 		}
@@ -114,18 +115,25 @@ func (w *wire) flush() {
 // send writes to the network; w.mu is held.
 func (w *wire) send(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
-	if err != nil && w.err == nil {
+	if err != nil && w.err == nil && !errors.Is(err, net.ErrClosed) {
 		w.err = err
 	}
 	return n, err
 }
+
+// hear notes a sign of life.
+func (w *wire) hear() { w.heard.Store(int64(time.Since(w.born))) }
 
 // silence is how long no byte has come.
 func (w *wire) silence() time.Duration {
 	return time.Since(w.born) - time.Duration(w.heard.Load())
 }
 
+// fail notes the first error of the network; that we closed it is none.
 func (w *wire) fail(err error) {
+	if errors.Is(err, net.ErrClosed) {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.err == nil {
