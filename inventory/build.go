@@ -55,10 +55,7 @@ func (b *builder) host(name string, file string, n *names) (int32, bool) {
 		return i, true
 	}
 	if len(b.inv.hosts) >= b.limit {
-		if len(b.inv.hosts) == b.limit {
-			b.badAt(file, n, name, fmt.Sprintf("more than %d hosts", b.limit), "")
-			b.limit = 0
-		}
+		b.tooMany(file, n)
 		return 0, false
 	}
 	if len(b.chunk) == cap(b.chunk) {
@@ -74,14 +71,27 @@ func (b *builder) host(name string, file string, n *names) (int32, bool) {
 	return i, true
 }
 
+// tooMany says so once.
+func (b *builder) tooMany(file string, n *names) {
+	if b.limit > 0 {
+		b.badAt(file, n, n.node.Value, fmt.Sprintf("more than %d hosts", b.limit), "")
+		b.limit = 0
+	}
+}
+
 func (b *builder) badAt(file string, n *names, word, msg, hint string) {
 	b.rep.add(&Error{File: file, Line: n.node.Line, Column: n.node.Column, Word: word, Msg: msg, Hint: hint})
 }
 
 func (b *builder) addHosts(file int, doc *document) {
+	total := 0
 	for i := range doc.hosts {
 		e := &doc.hosts[i]
 		e.file = file
+		if total += e.names.size(); total > b.limit { // names in one file hardly overlap: do not even begin
+			b.tooMany(doc.file, &e.names)
+			return
+		}
 		id := int32(len(b.entries))
 		b.entries = append(b.entries, e)
 		b.addNames(e, id, doc.file)
@@ -181,6 +191,10 @@ func (b *builder) addGroups(doc *document) {
 				h, ok := b.host(name, doc.file, n)
 				return ok && b.members.add(h, at)
 			})
+			if b.members.total > maxMemberships {
+				b.badAt(doc.file, n, n.node.Value, fmt.Sprintf("groups name hosts more than %d times", maxMemberships), "put groups into groups by children")
+				return
+			}
 		}
 	}
 }

@@ -75,6 +75,7 @@ type childRef struct {
 type reader struct {
 	file     string
 	rep      *report
+	limit    int                       // of hosts
 	merged   int                       // entries that came by <<
 	overfull bool                      // and that they were too many has been said
 	vars     map[*yaml.Node]*converted // of anchors
@@ -88,9 +89,10 @@ func (r *reader) pos(n *yaml.Node) Position {
 	return Position{File: r.file, Line: n.Line, Column: n.Column}
 }
 
-// parseDocument reads data; what is wrong goes to rep.
-func parseDocument(file string, data []byte, rep *report) *document {
-	r := &reader{file: file, rep: rep, vars: make(map[*yaml.Node]*converted)}
+// parseDocument reads data; what is wrong goes to rep, and so do sets of more
+// than limit names.
+func parseDocument(file string, data []byte, rep *report, limit int) *document {
+	r := &reader{file: file, rep: rep, limit: limit, vars: make(map[*yaml.Node]*converted)}
 	doc := &document{file: file}
 	root, err := readYAML(file, data)
 	if err != nil {

@@ -147,6 +147,10 @@ func (r *reader) names(n *yaml.Node, what string) (names, bool) {
 		r.badSet(n, err)
 		return names{}, false
 	}
+	if set.size > r.limit {
+		r.bad(n, text.Value, fmt.Sprintf("%d names, the limit is %d", set.size, r.limit), "")
+		return names{}, false
+	}
 	for i := range set.terms {
 		if !r.checkTerm(n, &set.terms[i], what) {
 			return names{}, false

@@ -179,7 +179,7 @@ func (r *reader) address(e *hostEntry, n *yaml.Node) string {
 		})
 	}
 	switch {
-	case set.shared != nil:
+	case len(set.shared) > 0:
 		r.bad(n, text, "two ranges in one address list", "write them as one range, such as 10.0.0.[1-5,9-12]")
 	case e.names.node != nil && set.size != size:
 		r.bad(n, text, fmt.Sprintf("%s for %s", plural(set.size, "address", "addresses"), plural(size, "host", "hosts")), "")

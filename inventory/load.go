@@ -8,7 +8,7 @@ import (
 )
 
 // MaxHosts is the largest number of hosts in one inventory.
-const MaxHosts = 5_000_000
+const MaxHosts = 2_000_000
 
 // maxFile bounds the size of one file in bytes.
 const maxFile = 512 << 20
@@ -25,7 +25,7 @@ func Load(paths ...string) (*Inventory, error) {
 			rep.add(failed)
 			continue
 		}
-		docs = append(docs, parseDocument(path, data, &rep))
+		docs = append(docs, parseDocument(path, data, &rep, MaxHosts))
 	}
 	return build(paths, docs, &rep, MaxHosts)
 }
@@ -34,7 +34,7 @@ func Load(paths ...string) (*Inventory, error) {
 // error is an Errors.
 func Parse(file string, data []byte) (*Inventory, error) {
 	var rep report
-	return build([]string{file}, []*document{parseDocument(file, data, &rep)}, &rep, MaxHosts)
+	return build([]string{file}, []*document{parseDocument(file, data, &rep, MaxHosts)}, &rep, MaxHosts)
 }
 
 func readFile(path string) ([]byte, *Error) {

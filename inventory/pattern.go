@@ -303,7 +303,7 @@ func (s *selection) regex(op byte) (hostBits, error) {
 	}
 	re, err := regexp.Compile(text)
 	if err != nil {
-		msg := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		msg := printable(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 		return nil, s.fail(from, end, "regular expression: "+msg, "")
 	}
 	s.pos = end

@@ -3,7 +3,7 @@ package inventory
 import "slices"
 
 // maxMemberships bounds how often groups name hosts in all.
-const maxMemberships = 100_000_000
+const maxMemberships = 20_000_000
 
 // memberships keeps, for each host, the list of groups that name it, as a state:
 // hosts in the same groups have the same state, and what follows from groups is

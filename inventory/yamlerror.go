@@ -8,7 +8,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -59,13 +58,7 @@ func splitYAMLError(err error) (msg string, line int) {
 	if strings.HasPrefix(msg, "did not find expected") {
 		line++
 	}
-	clean := strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, msg)
-	return clean, max(line, 1)
+	return printable(msg), max(line, 1)
 }
 
 // findTab finds the first tab before the text of a line, looking no further
