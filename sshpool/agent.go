@@ -130,8 +130,10 @@ func (s *agentSigner) signFor(d *dialer, data []byte, algo string) (*ssh.Signatu
 		return a.sig, a.err
 	case <-ctx.Done():
 		s.a.dropAgent(s.link)
-		d.auth.notes = append(d.auth.notes, "agent did not sign in time")
-		return nil, errors.New("agent did not sign in time")
+		e := d.fail(context.DeadlineExceeded)
+		e.Text += ": the agent did not sign"
+		d.auth.final = e
+		return nil, e
 	}
 }
 

@@ -98,6 +98,7 @@ type authTrace struct {
 	last     string   // key offered last
 	allowed  []string // what the host allows
 	notes    []string // why a method could not be used
+	final    *Error   // nothing else is to be tried
 }
 
 // tried is the end of an error's text that lists what was tried.
@@ -121,6 +122,9 @@ func (a *authTrace) tried() string {
 func (d *dialer) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	tr := &d.auth
 	tr.allowed = c.AllowedMethods
+	if tr.final != nil {
+		return nil, tr.final
+	}
 	if n := len(c.PartialSuccessMethods); n > tr.partial {
 		tr.partial = n
 		if tr.last != "" && c.PartialSuccessMethods[n-1] == "publickey" {

@@ -249,7 +249,7 @@ func TestAgentHangs(t *testing.T) {
 	began := time.Now()
 	_, err := Dial(testContext(t), needs)
 	e := wantError(t, err, KindTimeout, StageAuth)
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 10*time.Second || e.Text != "timeout in auth after 200ms: the agent did not sign" {
 		t.Errorf("%q after %v", e.Text, took)
 	}
 	mustDial(t, target)
