@@ -2,6 +2,7 @@ package engine
 
 import (
 	"io"
+	"sync"
 	"time"
 
 	"fleet/internal/event"
@@ -23,8 +24,11 @@ type results struct {
 type streams struct{ stdout, stderr stream }
 
 // stream passes on, and keeps where that is wanted, the first bytes of one
-// stream of one host.
+// stream of one host. A run that is left at once does not wait for its commands:
+// what they still write after their host's result is dropped.
 type stream struct {
+	mu      sync.Mutex
+	over    bool // the host has its result
 	sink    event.Sink
 	host    string
 	name    event.Stream
@@ -34,6 +38,11 @@ type stream struct {
 }
 
 func (s *stream) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return len(p), nil
+	}
 	shown := p[:min(int64(len(p)), s.left)]
 	s.left -= int64(len(shown))
 	s.cut = s.cut || len(shown) < len(p)
@@ -47,7 +56,13 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *stream) truncated() bool { return s.cut || s.capture.Truncated() }
+// end lets nothing more through and gives what was kept.
+func (s *stream) end() (kept *output.Capture, truncated bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	return s.capture, s.cut || s.capture.Truncated()
+}
 
 func (r *results) output(host string) (stdout, stderr io.Writer) {
 	s := &streams{
@@ -82,8 +97,10 @@ func (r *results) result(ev scheduler.Event) event.Result {
 	}
 	if s := r.open[ev.Host]; s != nil {
 		delete(r.open, ev.Host)
-		res.Stdout, res.Stderr = s.stdout.capture, s.stderr.capture
-		res.Truncated = s.stdout.truncated() || s.stderr.truncated()
+		var cut [2]bool
+		res.Stdout, cut[0] = s.stdout.end()
+		res.Stderr, cut[1] = s.stderr.end()
+		res.Truncated = cut[0] || cut[1]
 	}
 	return res
 }
