@@ -21,9 +21,7 @@ type screen struct {
 	width  func() int
 	status func() string
 
-	mu     sync.Mutex
-	free   sync.Cond // nobody has paused the screen
-	pauses int
+	lock   chan struct{} // holds a value while somebody has the screen
 	active bool
 	shown  bool
 	bol    bool // the cursor is at the beginning of an empty line
@@ -34,9 +32,10 @@ type screen struct {
 }
 
 func newScreen(o Options, status func() string) *screen {
-	s := &screen{err: o.Err, width: o.Width, status: status, bol: true}
-	s.free.L = &s.mu
-	return s
+	return &screen{
+		err: o.Err, width: o.Width, status: status,
+		lock: make(chan struct{}, 1), bol: true,
+	}
 }
 
 // port is a way to write to w, which shows on the same screen.
@@ -53,11 +52,8 @@ func (s *screen) write(w io.Writer, p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for s.pauses > 0 {
-		s.free.Wait()
-	}
+	s.take()
+	defer s.give()
 	s.erase()
 	n, err := w.Write(p)
 	s.bol = p[len(p)-1] == '\n'
@@ -70,8 +66,8 @@ func (s *screen) write(w io.Writer, p []byte) (int, error) {
 // begin starts the status line; it is first drawn one frame later, so that a
 // quick run does not flicker.
 func (s *screen) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.take()
+	defer s.give()
 	if s.stop != nil {
 		return
 	}
@@ -90,50 +86,48 @@ func (s *screen) tick(stop, done chan struct{}) {
 		case <-stop:
 			return
 		case <-t.C:
-			s.mu.Lock()
+			s.take()
 			if s.active && time.Since(s.last) >= frame {
 				s.draw()
 			}
-			s.mu.Unlock()
+			s.give()
 		}
 	}
 }
 
 // end takes the status line away for good.
 func (s *screen) end() {
-	s.mu.Lock()
+	s.take()
 	s.active = false
 	s.erase()
 	stop, done := s.stop, s.done
 	s.stop = nil
-	s.mu.Unlock()
+	s.give()
 	if stop != nil {
 		close(stop)
 		<-done
 	}
 }
 
+// take waits for the screen; whoever has it may be writing to a slow terminal.
+func (s *screen) take() { s.lock <- struct{}{} }
+
+func (s *screen) give() { <-s.lock }
+
 // pause keeps everybody from writing until resume is called.
 func (s *screen) pause() (resume func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pauses++
+	s.take()
 	s.erase()
-	return sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.pauses--
-		s.free.Broadcast()
-	})
+	return sync.OnceFunc(s.give)
 }
 
 // pace lets output come together for the rest of a frame, so that the status
 // line is not drawn more often than that and is seldom missing.
 func (s *screen) pace(written int, hurry <-chan struct{}) {
-	s.mu.Lock()
+	s.take()
 	wait := frame - time.Since(s.last)
 	active := s.active
-	s.mu.Unlock()
+	s.give()
 	if !active || wait <= 0 || written >= pieceMax {
 		return
 	}
@@ -146,7 +140,7 @@ func (s *screen) pace(written int, hurry <-chan struct{}) {
 }
 
 func (s *screen) draw() {
-	if !s.bol || s.pauses > 0 || s.failed != nil {
+	if !s.bol || s.failed != nil {
 		return
 	}
 	line := ansi.Truncate(s.status(), max(s.width()-1, 1), "…")
