@@ -144,7 +144,7 @@ func (f Fault) compile() (*behavior, error) {
 		e, ok := known[name]
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("lab: unknown fault %q", name)
+			return nil, fmt.Errorf("lab: unknown fault %q: did you mean %s?", name, nearest(name))
 		case given && e.arg == "":
 			return nil, fmt.Errorf("lab: fault %s takes no value", name)
 		case !given && e.arg != "":
@@ -157,6 +157,38 @@ func (f Fault) compile() (*behavior, error) {
 		}
 	}
 	return b, nil
+}
+
+// nearest is the fault whose name takes the fewest changes to get to.
+func nearest(name string) string {
+	best, least := "", len(name)+100
+	for _, f := range faults() {
+		if d := distance(name, f.name); d < least {
+			best, least = f.name, d
+		}
+	}
+	return best
+}
+
+// distance counts the single letters to insert, delete or change (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 // faults is the registry, in order of the stages of a connection.

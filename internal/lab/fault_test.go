@@ -134,11 +134,7 @@ func connectProbes() map[Fault]func(p probe) {
 				p.Errorf("connect: %v; want refused", err)
 			}
 		},
-		"reset": func(p probe) {
-			if _, err := p.raw().Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-				p.Errorf("read: %v; want reset", err)
-			}
-		},
+		"reset": (probe).isReset,
 		"eof": func(p probe) {
 			if n, err := p.raw().Read(make([]byte, 1)); n != 0 || err != io.EOF {
 				p.Errorf("read: %d, %v; want the end", n, err)
@@ -162,9 +158,7 @@ func connectProbes() map[Fault]func(p probe) {
 			p.works()
 		},
 		"reset-n=1": func(p probe) {
-			if _, err := p.raw().Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
-				p.Errorf("read: %v; want reset", err)
-			}
+			p.isReset()
 			p.works()
 		},
 		"http": func(p probe) { p.says("HTTP/1.1 400 Bad Request") },
@@ -189,6 +183,20 @@ func connectProbes() map[Fault]func(p probe) {
 		"badkex":      func(p probe) { p.loginFails(far, "no common algorithm for key exchange") },
 		"wrong-key":   func(p probe) { p.loginFails(far, "host key mismatch") },
 		"unknown-key": (probe).unlisted,
+	}
+}
+
+// isReset wants a reset, which may come before the connect has returned.
+func (p probe) isReset() {
+	p.Helper()
+	c, err := net.Dial("tcp", net.JoinHostPort(p.host.Address, strconv.Itoa(p.host.Port)))
+	if err == nil {
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(far))
+		_, err = c.Read(make([]byte, 1))
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
+		p.Errorf("connect and read: %v; want reset", err)
 	}
 }
 
@@ -294,7 +302,7 @@ func commandProbes() map[Fault]func(p probe) {
 	var missing *ssh.ExitMissingError
 	return map[Fault]func(p probe){
 		"noisy": func(p probe) {
-			if got, err := output(p.T, p.login(), "echo fine"); !strings.Contains(got, noise) || !strings.HasSuffix(got, "fine\n") || err != nil {
+			if got, err := p.session(p.login()).Output("echo fine"); string(got) != noise+"fine\n" || err != nil {
 				p.Errorf("output = %q, %v", got, err)
 			}
 		},

@@ -74,15 +74,15 @@ type Lab struct {
 // Start starts the fleet and returns when every host listens. The fleet ends
 // with Close or when ctx ends.
 func Start(ctx context.Context, cfg Config) (*Lab, error) {
+	if err := raiseFileLimit(max(cfg.N, len(cfg.Names))); err != nil {
+		return nil, err
+	}
 	names, err := hostNames(cfg)
 	if err != nil {
 		return nil, err
 	}
 	base, err := baseAddr(cfg.BaseAddr)
 	if err != nil {
-		return nil, err
-	}
-	if err := raiseFileLimit(len(names)); err != nil {
 		return nil, err
 	}
 	l := &Lab{
