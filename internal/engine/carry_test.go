@@ -78,6 +78,9 @@ type told struct {
 	bytes   int64
 	broken  []string
 
+	next      event.Sink // is told the same, if not nil
+	beforeEnd func()     // called when the run is over, before Finish
+
 	onStarted func(host string)
 	onOutput  func(event.Output)
 	onResult  func(event.Result)
@@ -94,9 +97,10 @@ func (s *told) breach(format string, args ...any) {
 }
 
 func (s *told) Start(r event.Run) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.run = r
+	if s.next != nil {
+		s.next.Start(r)
+	}
 }
 
 func (s *told) Started(host string, at time.Time) {
@@ -108,6 +112,9 @@ func (s *told) Started(host string, at time.Time) {
 	s.mu.Unlock()
 	if s.onStarted != nil {
 		s.onStarted(host)
+	}
+	if s.next != nil {
+		s.next.Started(host, at)
 	}
 }
 
@@ -136,6 +143,9 @@ func (s *told) Output(o event.Output) {
 	if s.onOutput != nil {
 		s.onOutput(o)
 	}
+	if s.next != nil {
+		s.next.Output(o)
+	}
 }
 
 func (s *told) Result(r event.Result) {
@@ -154,14 +164,24 @@ func (s *told) Result(r event.Result) {
 	if s.onResult != nil {
 		s.onResult(r)
 	}
+	if s.next != nil {
+		s.next.Result(r)
+	}
 }
 
-func (s *told) Finish(event.Summary) error { return nil }
+func (s *told) Finish(sum event.Summary) error {
+	if s.next != nil {
+		return s.next.Finish(sum)
+	}
+	return nil
+}
 
 func (s *told) stdout(host string) []byte { return s.stream(host, 0) }
 func (s *told) stderr(host string) []byte { return s.stream(host, 1) }
 
 func (s *told) stream(host string, i int) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if b := s.output[host]; b != nil {
 		return b[i].Bytes()
 	}
@@ -189,6 +209,12 @@ func carry(t testing.TB, req Request, s *told, alter func(*Run)) carried {
 	began := time.Now()
 	sum, err := r.Run(s)
 	wall := time.Since(began)
+	if s.beforeEnd != nil {
+		s.beforeEnd()
+	}
+	if ferr := s.Finish(sum); ferr != nil {
+		t.Errorf("finish: %v", ferr)
+	}
 	if cerr := r.Close(); cerr != nil {
 		t.Errorf("close: %v", cerr)
 	}
