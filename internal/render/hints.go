@@ -15,6 +15,7 @@ var hints = map[string]string{
 	"timeout/auth":    "the login is slow (PAM, LDAP, reverse DNS on the host, or an agent that waits); --connect-timeout gives it longer",
 	"timeout/channel": "logged in, but the host opens no session: an overloaded host, or its MaxSessions is used up",
 	"timeout/command": "the command ran longer than allowed: -t sets the limit",
+	"timeout/host":    "the whole work on a host took longer than allowed",
 	"timeout/run":     "the run was longer than --deadline allows; -f lets more hosts run at once",
 	"throttled":       "servers turn connections away (MaxStartups, PerSourcePenalties): lower -f, or wait a while",
 	"kex_mismatch":    "these servers offer only algorithms that are not safe any more: update their SSH server",

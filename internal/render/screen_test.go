@@ -184,7 +184,7 @@ func TestStatusLineLeavesNothing(t *testing.T) {
 			t.Run(fmt.Sprintf("reflows=%v/resizes=%v", reflows, resizes), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					v := newVT(t, 80, reflows)
-					v.watch(regexp.MustCompile(`^web\d\d\d: `))
+					v.watch(regexp.MustCompile(`^web\d\d\d: (out|more|moreo?u?t?|oops)$`))
 					s, err := New("live", Options{
 						Out: v, Err: v, OutTerminal: true, ErrTerminal: true, Color: true, ErrColor: true, Width: v.columns,
 					})
@@ -224,7 +224,7 @@ func TestStatusLineLeavesNothing(t *testing.T) {
 func TestStatusLineBesidePipe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVT(t, 80, true)
-		v.watch(regexp.MustCompile(`^web\d\d\d: oops`))
+		v.watch(regexp.MustCompile(`^web\d\d\d: oops$`))
 		var out buffer
 		s, _ := New("live", Options{Out: &out, Err: v, ErrTerminal: true, Width: v.columns})
 		sum := chatter(s, 20, nil)

@@ -1,0 +1,187 @@
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"fleet/internal/event"
+	"fleet/scheduler"
+)
+
+// constants gives the string constants of a type of the scheduler.
+func constants(t *testing.T, typ string) (values []string) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), "../../scheduler/outcome.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && len(v.Values) == 1 {
+			if id, ok := v.Type.(*ast.Ident); ok && id.Name == typ {
+				s, _ := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+				values = append(values, s)
+			}
+		}
+		return true
+	})
+	slices.Sort(values)
+	return values
+}
+
+// What the scheduler can say, the schemas know, and the other way round.
+func TestSchemasKnowEveryWord(t *testing.T) {
+	for _, file := range []string{"jsonl.json", "json.json"} {
+		p, err := os.ReadFile("../../docs/schema/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s struct {
+			Defs map[string]struct {
+				Properties map[string]struct{ Enum []string }
+			} `json:"$defs"`
+		}
+		json.Unmarshal(p, &s)
+		for typ, enum := range map[string][]string{
+			"Kind":    s.Defs["cause"].Properties["kind"].Enum,
+			"Stage":   s.Defs["cause"].Properties["stage"].Enum,
+			"Outcome": s.Defs["result"].Properties["outcome"].Enum,
+		} {
+			slices.Sort(enum)
+			if want := constants(t, typ); len(want) < 5 || !slices.Equal(enum, want) {
+				t.Errorf("%s: %s is %v, want %v", file, typ, enum, want)
+			}
+		}
+	}
+}
+
+// Every kind has a hint, or needs none.
+func TestHintsCoverKinds(t *testing.T) {
+	none := []string{"exit", "signal", "canceled"}
+	used := map[string]bool{}
+	for _, kind := range constants(t, "Kind") {
+		stages := []string{""}
+		if kind == "timeout" {
+			stages = constants(t, "Stage")
+		}
+		for _, stage := range stages {
+			h := hintFor(scheduler.Cause{Kind: scheduler.Kind(kind), Stage: scheduler.Stage(stage)})
+			if (h == "") != slices.Contains(none, kind) {
+				t.Errorf("%s %s: hint %q", kind, stage, h)
+			}
+			used[h] = true
+		}
+	}
+	for key, h := range hints {
+		if !used[h] {
+			t.Errorf("hint %s is for nothing", key)
+		}
+	}
+}
+
+// A hint names only flags and commands that there are.
+func TestHintsNameWhatExists(t *testing.T) {
+	flags := []string{
+		"-p", "-J", "-f", "-t", "-k", "-K", "-b", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys",
+		"--become-user", "--become-method", "--output", "-l", "-lf", "-R",
+	}
+	found := 0
+	for key, h := range hints {
+		for _, m := range regexp.MustCompile(`(^|[ (\x60])(--?[a-zA-Z][a-z-]*)`).FindAllStringSubmatch(h, -1) {
+			found++
+			if !slices.Contains(flags, m[2]) {
+				t.Errorf("hint %s names %s", key, m[2])
+			}
+		}
+		for _, m := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(h, -1) {
+			if !regexp.MustCompile(`^(fleet hosts HOST|ssh-keyscan HOST \| ssh-keygen -lf -|ssh-keygen -R HOST|ssh-add -l)`).MatchString(m[1]) {
+				t.Errorf("hint %s names the command %s", key, m[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d flags found in all hints", found)
+	}
+}
+
+func TestEarlyEnd(t *testing.T) {
+	for _, c := range []struct {
+		sum  event.Summary
+		want string
+	}{
+		{event.Summary{Halted: true}, "fleet: stopped by --max-fail\n"},
+		{event.Summary{Deadline: true}, "fleet: stopped at --deadline\n"},
+		{event.Summary{Interrupted: true}, "fleet: interrupted\n"},
+	} {
+		for _, mode := range Modes {
+			var errs buffer
+			s, _ := New(mode, Options{Out: &buffer{}, Err: &errs})
+			s.Start(event.Run{})
+			s.Finish(c.sum)
+			if got, want := errs.String(), "0 hosts in 0ms\n"+c.want; got != want {
+				t.Errorf("%s: %q, want %q", mode, got, want)
+			}
+		}
+	}
+}
+
+// Names that do not fold are shortened where somebody reads them, and only there.
+func TestLongHostSets(t *testing.T) {
+	var hosts []host
+	for i := range 400 {
+		name := fmt.Sprintf("%x-%c", i*7919%100_003, 'a'+i%26)
+		hosts = append(hosts, host{name: name, outcome: "unreachable", cause: bannerTimeout})
+	}
+	join := func(names []string) string { return strings.Join(names, ",") }
+	_, pipe := show(t, "live", Options{Fold: join}, hosts)
+	_, terminal := show(t, "live", Options{Fold: join, ErrTerminal: true}, hosts)
+	for _, h := range hosts {
+		if !strings.Contains(pipe, h.name) {
+			t.Fatalf("%s is missing in the pipe", h.name)
+		}
+	}
+	line := strings.Split(terminal, "\n")[1]
+	m := regexp.MustCompile(`^(.*) and (\d+) more: timeout in banner after 5s$`).FindStringSubmatch(line)
+	if m == nil || ansi.StringWidth(m[1]) > foldCols {
+		t.Fatalf("the terminal shows %q", line)
+	}
+	more, _ := strconv.Atoi(m[2])
+	if shown := strings.Count(m[1], "-"); shown < 8 || shown+more != 400 {
+		t.Errorf("%d names and %d more", shown, more)
+	}
+}
+
+func TestLongCause(t *testing.T) {
+	h := host{name: "a", outcome: "failed", cause: scheduler.Cause{Text: strings.Repeat("é", 5000)}}
+	_, err := show(t, "quiet", Options{}, []host{h})
+	if want := "a: " + strings.Repeat("é", causeMax/2) + "…\n"; !strings.Contains(err, want) {
+		t.Errorf("got %d bytes: %.80q", len(err), err)
+	}
+}
+
+func TestFormats(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0ms", 812 * time.Millisecond: "812ms", 1234 * time.Millisecond: "1.2s",
+		59900 * time.Millisecond: "59.9s", 61 * time.Second: "1m1s", 2*time.Hour + time.Second: "2h0m1s",
+	} {
+		if got := formatWall(d); got != want {
+			t.Errorf("formatWall(%v) = %s, want %s", d, got, want)
+		}
+	}
+	for secs, want := range map[float64]string{0: "0:00", 0.2: "0:01", 59.5: "1:00", 3600: "1:00:00", 1e9: "days"} {
+		if got := formatETA(secs); got != want {
+			t.Errorf("formatETA(%v) = %s, want %s", secs, got, want)
+		}
+	}
+}
