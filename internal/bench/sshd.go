@@ -131,6 +131,8 @@ func writeKey(path string) ([]byte, error) {
 	return ssh.MarshalAuthorizedKey(key), nil
 }
 
+// startSSHD starts one server. Sessions get a home without any profile: what
+// this user's own .bashrc takes is not to be measured.
 func (s *server) startSSHD(ctx context.Context, sshd string, addrs []string) error {
 	var conf strings.Builder
 	for _, a := range addrs {
@@ -145,6 +147,7 @@ UsePAM no
 PermitRootLogin yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
+SetEnv HOME=%[1]s
 `, s.dir)
 	path := filepath.Join(s.dir, fmt.Sprintf("sshd_config.%d", len(s.procs)))
 	if err := os.WriteFile(path, []byte(conf.String()), 0o600); err != nil {
