@@ -89,17 +89,32 @@ func (r *reader) pos(n *yaml.Node) Position {
 	return Position{File: r.file, Line: n.Line, Column: n.Column}
 }
 
+func newReader(file string, rep *report, limit int) *reader {
+	return &reader{file: file, rep: rep, limit: limit, vars: make(map[*yaml.Node]*converted)}
+}
+
 // parseDocument reads data; what is wrong goes to rep, and so do sets of more
 // than limit names.
 func parseDocument(file string, data []byte, rep *report, limit int) *document {
-	r := &reader{file: file, rep: rep, limit: limit, vars: make(map[*yaml.Node]*converted)}
+	if doc, errs, ok := readBlocks(file, data, limit, blockSize); ok {
+		for _, e := range errs {
+			rep.add(e)
+		}
+		return doc
+	}
 	doc := &document{file: file}
 	root, err := readYAML(file, data)
 	if err != nil {
 		rep.add(err)
 		return doc
 	}
-	r.pairs(root, "the inventory", func(key, value *yaml.Node) {
+	newReader(file, rep, limit).sections(doc, root, &keySet{})
+	return doc
+}
+
+// sections reads the keys of the file's root.
+func (r *reader) sections(doc *document, root *yaml.Node, seen *keySet) {
+	r.pairsSeen(root, place{kind: "the inventory"}, seen, 0, func(key, value *yaml.Node) {
 		switch key.Value {
 		case "defaults":
 			doc.defaults = r.defaults(value)
@@ -113,7 +128,6 @@ func parseDocument(file string, data []byte, rep *report, limit int) *document {
 			}
 		}
 	})
-	return doc
 }
 
 // readYAML gives the root node of the one document in data.
@@ -166,14 +180,24 @@ func kindName(n *yaml.Node) string {
 	return fmt.Sprintf("%q", abbreviate(n.Value))
 }
 
+// place is where a mapping stands, for errors.
+type place struct{ kind, name string }
+
+func (p place) String() string {
+	if p.name == "" {
+		return p.kind
+	}
+	return fmt.Sprintf("%s %q", p.kind, abbreviate(p.name))
+}
+
 // pairs calls f for each entry of a mapping: its own, then those merged in by
 // <<, of which the first of a name counts. Null is an empty mapping. Keys that
 // are no words, or come twice, are reported.
-func (r *reader) pairs(n *yaml.Node, what string, f func(key, value *yaml.Node)) {
+func (r *reader) pairs(n *yaml.Node, what place, f func(key, value *yaml.Node)) {
 	r.pairsSeen(n, what, &keySet{}, 0, f)
 }
 
-func (r *reader) pairsSeen(n *yaml.Node, what string, seen *keySet, depth int, f func(key, value *yaml.Node)) {
+func (r *reader) pairsSeen(n *yaml.Node, what place, seen *keySet, depth int, f func(key, value *yaml.Node)) {
 	at := n
 	n = deref(n)
 	if isNull(n) {
@@ -226,7 +250,7 @@ func (r *reader) mayMerge(at *yaml.Node, depth, entries int) bool {
 }
 
 // merge does one <<, of a mapping or a list of mappings.
-func (r *reader) merge(m *yaml.Node, what string, seen *keySet, depth int, f func(key, value *yaml.Node)) {
+func (r *reader) merge(m *yaml.Node, what place, seen *keySet, depth int, f func(key, value *yaml.Node)) {
 	list := []*yaml.Node{m}
 	if target := deref(m); target.Kind == yaml.SequenceNode {
 		list = target.Content
@@ -241,6 +265,8 @@ type keySet struct {
 	few  []*yaml.Node
 	many map[string]*yaml.Node
 }
+
+func (s *keySet) empty() bool { return len(s.few) == 0 }
 
 // add reports whether the key is new; if not, it gives the first.
 func (s *keySet) add(key *yaml.Node) (*yaml.Node, bool) {

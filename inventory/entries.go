@@ -10,7 +10,7 @@ import (
 
 func (r *reader) defaults(n *yaml.Node) *patch {
 	p := &patch{}
-	r.pairs(n, "defaults", func(key, value *yaml.Node) {
+	r.pairs(n, place{kind: "defaults"}, func(key, value *yaml.Node) {
 		if !r.setting(p, nil, key, value) {
 			r.unknownField(key, "vars")
 		}
@@ -30,7 +30,11 @@ func (r *reader) hosts(doc *document, n *yaml.Node) {
 		}
 		return
 	}
-	r.pairs(n, "hosts", func(key, value *yaml.Node) {
+	r.hostsMapping(doc, n, &keySet{})
+}
+
+func (r *reader) hostsMapping(doc *document, n *yaml.Node, seen *keySet) {
+	r.pairsSeen(n, place{kind: "hosts"}, seen, 0, func(key, value *yaml.Node) {
 		names, ok := r.names(key, "a host")
 		e := hostEntry{names: names}
 		if e.patch = r.hostPatch(&e, key, value); ok {
@@ -45,7 +49,7 @@ func (r *reader) hostPatch(e *hostEntry, key, n *yaml.Node) *patch {
 		return nil
 	}
 	p := &patch{}
-	r.pairs(n, fmt.Sprintf("host %q", abbreviate(key.Value)), func(key, value *yaml.Node) {
+	r.pairs(n, place{"host", key.Value}, func(key, value *yaml.Node) {
 		if !r.setting(p, e, key, value) {
 			r.unknownField(key, "vars")
 		}
@@ -55,10 +59,10 @@ func (r *reader) hostPatch(e *hostEntry, key, n *yaml.Node) *patch {
 }
 
 func (r *reader) groups(doc *document, n *yaml.Node) {
-	r.pairs(n, "groups", func(key, value *yaml.Node) {
+	r.pairs(n, place{kind: "groups"}, func(key, value *yaml.Node) {
 		g := groupEntry{name: key.Value, node: key, patch: &patch{}}
 		valid := r.checkGroupName(key)
-		r.pairs(value, fmt.Sprintf("group %q", abbreviate(g.name)), func(key, value *yaml.Node) {
+		r.pairs(value, place{"group", g.name}, func(key, value *yaml.Node) {
 			switch {
 			case key.Value == "hosts":
 				g.hosts = r.nameList(value, "a host")

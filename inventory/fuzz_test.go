@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // FuzzSet holds expanding and folding to each other: what a set names, its
@@ -120,6 +123,47 @@ func FuzzParse(f *testing.F) {
 		}
 		if all, err := inv.Select("all"); err != nil || len(all) != len(inv.Hosts()) {
 			t.Fatalf("all is %d of %d hosts (%v)", len(all), len(inv.Hosts()), err)
+		}
+	})
+}
+
+// FuzzBlocks wants the same from a file read in blocks of a line or so as from
+// the file read whole.
+func FuzzBlocks(f *testing.F) {
+	for _, seed := range []string{
+		"defaults: {user: d}\nhosts:\n  web[01-20]: {address: \"10.0.0.[1-20]\"}\n  db:\n    port: 1\n    vars:\n      a: 1\n# c\n\n  x:\ngroups:\n  web: {hosts: [\"web[01-20]\"]}\n",
+		"hosts:\n  a: {user: x,\n  port: 1}\n  b: 'x\n  y'\n", "hosts:\n  a:\n  a:\nhosts:\n  b:\n", "hosts:\n- a\n- b\n", "hosts:\n  a: {vars: {t: |\n     x\n     y\n  }}\n  b:\n    shell: >\n     q\n  c:\n",
+		"x-a: \"\nhosts:\n  a: \"\nhosts:\n  b: \n", "hosts:\r\n  a: {prot: 1}\r\n  b:\r\n", "hosts:\n  a:\n b:\n", "hosts:\n  a:\n   user: b\n   c\n  d:\n", "\xef\xbb\xbfhosts:\n  a:\n  b:\n",
+		"hosts:\n  ? a\n  : {port: 1}\n  b:\n", "hosts:\n  \"a\n\n  b\": \n  c:\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc, errs, ok := readBlocks("f", data, 2000, 1)
+		if !ok {
+			return
+		}
+		blockRep := report{list: errs}
+		var wholeRep report
+		whole := &document{file: "f"}
+		root, failed := readYAML("f", data)
+		if failed != nil && root == nil {
+			if len(doc.hosts)+len(doc.groups) == 0 && doc.defaults == nil {
+				return // nothing but an empty section
+			}
+			t.Fatalf("%q: blocks give %d hosts, the whole %v", data, len(doc.hosts), failed)
+		}
+		newReader("f", &wholeRep, 2000).sections(whole, root, &keySet{})
+		got, gotErr := build([]string{"f"}, []*document{doc}, &blockRep, 2000)
+		want, wantErr := build([]string{"f"}, []*document{whole}, &wholeRep, 2000)
+		if gotErr != nil || wantErr != nil {
+			if gotErr == nil || wantErr == nil || gotErr.Error() != wantErr.Error() {
+				t.Fatalf("%q: blocks give\n%v\nthe whole\n%v", data, gotErr, wantErr)
+			}
+			return
+		}
+		if diff := cmp.Diff(want.Hosts(), got.Hosts(), cmpopts.IgnoreUnexported(Host{})); diff != "" {
+			t.Fatalf("%q (-whole +blocks):\n%s", data, diff)
 		}
 	})
 }

@@ -17,7 +17,7 @@ type converted struct {
 
 // variables reads a vars mapping.
 func (r *reader) variables(n *yaml.Node) map[string]any {
-	value, size := r.mapping(n, "vars", 0)
+	value, size := r.mapping(n, 0)
 	if size > maxVars {
 		r.bad(n, "", fmt.Sprintf("vars of more than %d values with aliases followed", maxVars), "")
 		return nil
@@ -25,10 +25,10 @@ func (r *reader) variables(n *yaml.Node) map[string]any {
 	return value
 }
 
-func (r *reader) mapping(n *yaml.Node, what string, depth int) (map[string]any, int) {
+func (r *reader) mapping(n *yaml.Node, depth int) (map[string]any, int) {
 	total := 1
 	var m map[string]any
-	r.pairs(n, what, func(key, value *yaml.Node) {
+	r.pairs(n, place{kind: "vars"}, func(key, value *yaml.Node) {
 		v, size := r.value(value, depth+1)
 		total = min(total+size, maxVars+1)
 		if m == nil {
@@ -53,7 +53,7 @@ func (r *reader) value(n *yaml.Node, depth int) (any, int) {
 	case yaml.AliasNode:
 		return r.alias(n, depth)
 	case yaml.MappingNode:
-		return r.mapping(n, "vars", depth)
+		return r.mapping(n, depth)
 	case yaml.SequenceNode:
 		list, total := make([]any, 0, len(n.Content)), 1
 		for _, item := range n.Content {
