@@ -66,7 +66,7 @@ func TestLargeFileErrors(t *testing.T) {
 	}
 	data = bytes.Replace(data, []byte("{address: 10.1.17.112, port"), []byte("{address: 10.1.17.112, prot"), 1)
 	_, err := Parse("f", data)
-	if want := `f:70003:35: unknown field "prot" (did you mean "port"?)`; err == nil || err.Error() != want {
+	if want := `f:70003:37: unknown field "prot" (did you mean "port"?)`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	data = append(data, "hosts:\n  x:\n"...)
