@@ -232,13 +232,18 @@ func swallow(r *scheduler.Remote, st step) (ok bool) {
 	return execute(r, st) == nil
 }
 
-// scriptError makes an error of a word: OUTCOME:KIND, "canceled", "nil",
-// "typed-nil" or any text.
+// scriptError makes an error of a word: OUTCOME:KIND (with a "+" behind it one
+// that wraps ErrCanceled), "canceled", "ok", "typed-nil" or any text.
 func scriptError(word string) error {
 	outcome, kind, ok := strings.Cut(word, ":")
 	switch {
 	case ok:
-		return &scheduler.Error{Outcome: scheduler.Outcome(outcome), Cause: scheduler.Cause{Kind: scheduler.Kind(kind), Text: kind}}
+		kind, canceled := strings.CutSuffix(kind, "+")
+		e := &scheduler.Error{Outcome: scheduler.Outcome(outcome), Cause: scheduler.Cause{Kind: scheduler.Kind(kind), Text: kind}}
+		if canceled {
+			e.Err = scheduler.ErrCanceled
+		}
+		return e
 	case word == "" || word == "ok":
 		return nil
 	case word == "canceled":

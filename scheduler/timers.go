@@ -29,8 +29,9 @@ type timers struct {
 	seq  uint64
 }
 
-// set arms t for at; it must not be armed already.
+// set arms t for at, anew if it is armed.
 func (ts *timers) set(t *timer, kind timerKind, r *Remote, at time.Time) {
+	ts.clear(t)
 	ts.seq++
 	t.kind, t.r, t.at, t.seq = kind, r, at, ts.seq
 	ts.heap = append(ts.heap, t)

@@ -41,27 +41,29 @@ type checker struct {
 
 // hostView is what the events and the log say of one host.
 type hostView struct {
-	name       string
-	kind       Kind
-	start      *scheduler.Event
-	done       *scheduler.Event
-	dones      int
-	cancel     *scheduler.Event
-	byLimit    bool // it was its own limit that cancelled it
-	graceOver  *scheduler.Event
-	ops        []*opView
-	releases   int
-	releasedAt int // place in the log
+	name        string
+	kind        Kind
+	start       *scheduler.Event
+	done        *scheduler.Event
+	dones       int
+	cancel      *scheduler.Event
+	cancelPlace int  // in the events
+	byLimit     bool // it was its own limit that cancelled it
+	graceOver   *scheduler.Event
+	ops         []*opView
+	releases    int
+	releasedAt  int // place in the log
 }
 
 type opView struct {
-	id        scheduler.ID
-	op        string
-	submitted time.Duration
-	place     int // in the log
-	done      *Entry
-	donePlace int
-	limited   bool
+	id         scheduler.ID
+	op         string
+	submitted  time.Duration
+	place      int // in the log
+	eventPlace int // in the events
+	done       *Entry
+	donePlace  int
+	limited    bool
 }
 
 func (o *opView) exec() bool { return strings.HasPrefix(o.op, "exec ") }
@@ -97,11 +99,15 @@ func (c *checker) gather() {
 			h.done = e
 			h.dones++
 		case scheduler.HostCancel:
-			h.cancel = e
+			h.cancel, h.cancelPlace = e, i
 			before := c.Events[i-1]
 			h.byLimit = before.Kind == scheduler.LimitHit && before.Host == e.Host && before.Op == nil
 		case scheduler.GraceOver:
 			h.graceOver = e
+		case scheduler.OpSubmit:
+			if o := ops[e.ID]; o != nil {
+				o.eventPlace = i
+			}
 		case scheduler.LimitHit:
 			if o := ops[e.ID]; o != nil {
 				o.limited = true

@@ -102,6 +102,13 @@ func (c *checker) host(h *hostView) {
 			c.wrong("%s: outcome %s, the world says %v", h.name, outcome, allowed)
 		}
 	}
+	if h.cancel != nil && h.kind != Stubborn && h.kind != Cleaning {
+		for _, o := range h.ops {
+			if o.eventPlace > h.cancelPlace {
+				c.wrong("%s: op #%d submitted after the cancel", h.name, o.id)
+			}
+		}
+	}
 	if h.graceOver != nil && h.cancel == nil {
 		c.wrong("%s: grace over without a cancel", h.name)
 	}
