@@ -50,8 +50,9 @@ type Result struct {
 	Connect     time.Duration
 	Run         time.Duration
 	Time        time.Time
-	Stdout      *output.Capture // what was kept; nil if nothing was
-	Stderr      *output.Capture
+	// What was kept; nil if nothing was. The sink that is given the result owns
+	// the captures and discards them when it needs them no more.
+	Stdout, Stderr *output.Capture
 }
 
 // Summary closes a run. Counts hold every host of the run exactly once.

@@ -85,6 +85,9 @@ func (g *group) Finish(s event.Summary) error {
 		discard(f.out, f.err)
 	}
 	w.Flush() // the first error stays in the way
+	if len(g.folds) > 0 && g.o.OutTerminal && g.o.ErrTerminal {
+		g.way.err.Write([]byte("\n"))
+	}
 	return g.finish(s, true)
 }
 

@@ -8,8 +8,13 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// frame is the least time between two drawings of the status line.
-const frame = 100 * time.Millisecond
+const (
+	// frame is the least time between two drawings of the status line.
+	frame = 100 * time.Millisecond
+	// redraw is when an unchanged line is drawn again, over what others may
+	// have written, such as the ^C that a terminal echoes.
+	redraw = time.Second
+)
 
 // screen keeps a status line below everything else that is written to the
 // terminal. After drawing it the cursor is put back to the line's first column:
@@ -25,7 +30,9 @@ type screen struct {
 	active bool
 	shown  bool
 	bol    bool // the cursor is at the beginning of an empty line
-	last   time.Time
+	last   time.Time // of the last drawing, or time to draw
+	line   string    // drawn last
+	lined  time.Time // when line was drawn
 	failed error
 	stop   chan struct{}
 	done   chan struct{}
@@ -149,8 +156,11 @@ func (s *screen) draw() {
 		s.erase()
 		return
 	}
+	if s.shown && line == s.line && s.last.Sub(s.lined) < redraw {
+		return
+	}
 	_, s.failed = io.WriteString(s.err, "\r"+line+"\x1b[J\r")
-	s.shown = true
+	s.shown, s.line, s.lined = true, line, s.last
 }
 
 func (s *screen) erase() {

@@ -30,7 +30,6 @@ type vt struct {
 	lines [][]rune // as printed, wrapped or not
 	row   int      // of the cursor, in lines
 	col   int      // in the line, from its beginning
-	began []bool   // for cut: whether a line goes on from the one before
 	times []time.Time
 }
 
