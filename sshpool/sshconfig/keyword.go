@@ -98,7 +98,7 @@ func choices(words ...string) map[string]string {
 // honoured lists the keywords that have an effect, in the order of their ids.
 func honoured() []keyword {
 	truth := []string{"true", "yes>true", "false", "no>false"}
-	levels := choices("quiet>QUIET", "fatal>FATAL", "error>ERROR", "info>INFO", "verbose>VERBOSE",
+	levels := choices("silent>SILENT", "quiet>SILENT", "fatal>FATAL", "error>ERROR", "info>INFO", "verbose>VERBOSE",
 		"debug>DEBUG", "debug1>DEBUG", "debug2>DEBUG2", "debug3>DEBUG3")
 	return []keyword{
 		kwHostName:                     {name: "hostname", kind: isString},
@@ -159,7 +159,7 @@ gssapikexalgorithms gssapikeyexchange gssapirenewalforcesrekey gssapiserverident
 gssapitrustdns hostbasedacceptedalgorithms hostbasedauthentication
 hostbasedkeytypes ipqos kbdinteractivedevices kerberosauthentication
 kerberostgtpassing keepalive knownhostscommand localcommand localforward logfacility
-logverbose mldsa nohostauthenticationforlocalhost obscurekeystroketiming
+logverbose nohostauthenticationforlocalhost obscurekeystroketiming
 permitlocalcommand permitremoteopen pkcs11provider protocol proxyusefdpass
 refuseconnection rekeylimit remotecommand remoteforward rhostsauthentication
 rhostsrsaauthentication rsaauthentication securitykeyprovider sessiontype
@@ -167,6 +167,10 @@ setuptimeout smartcarddevice stdinnull streamlocalbindmask streamlocalbindunlink
 syslogfacility tcpkeepalive tunnel tunneldevice updatehostkeys useblacklistedkeys
 useprivilegedport userknownhostsfile2 useroaming usersh verifyhostkeydns versionaddendum
 visualhostkey warnweakcrypto xauthlocation`
+
+// missed lists those of the unused that decide on whether a host is reached or
+// trusted: each is worth a warning.
+const missed = "knownhostscommand pkcs11provider hostbasedauthentication"
 
 // otherNames are older and longer names for keywords.
 var otherNames = map[string]string{

@@ -3,7 +3,6 @@ package sshconfig
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -56,13 +55,11 @@ func resolve(t testing.TB, c *Config, q Query) *Resolved {
 	return r
 }
 
-// settings gives the values of a key with spaces between.
-func settings(r *Resolved, key string) string {
-	var values []string
-	for _, s := range r.Settings() {
-		if s.Key == key {
-			values = append(values, s.Value)
-		}
+func read(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return strings.Join(values, " ")
+	return string(text)
 }

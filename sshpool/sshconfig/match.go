@@ -19,9 +19,14 @@ func (p *parser) parseHost(b *block, words []string) error {
 		}
 		pattern, negated := strings.CutPrefix(word, "!")
 		b.hosts = append(b.hosts, hostPattern{pattern, negated})
-		if !negated && !isPattern(pattern) && !p.seen[pattern] {
-			p.seen[pattern] = true
+		if negated || isPattern(pattern) || p.seen[pattern] {
+			continue
+		}
+		p.seen[pattern] = true
+		if isSafeHost(pattern) {
 			p.names = append(p.names, pattern)
+		} else {
+			p.warn(b.From, fmt.Sprintf("%q cannot be the name of a host", clip(pattern)))
 		}
 	}
 	return nil

@@ -171,11 +171,14 @@ func (p *parser) read(name string, o origin) (string, error) {
 		return "", err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if o.depth > 0 && info.IsDir() {
+		return "", nil // a pattern may well match a folder
+	}
 	if o.check {
-		info, err := f.Stat()
-		if err != nil {
-			return "", err
-		}
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok && (stat.Uid != 0 && int(stat.Uid) != os.Getuid() || info.Mode()&0o022 != 0) {
 			return "", fmt.Errorf("read %s: bad owner or mode %v: others may write to it", name, info.Mode())
 		}
@@ -196,12 +199,20 @@ func (p *parser) parse(name, text string, o origin) *file {
 	n := 0
 	for line := range strings.Lines(text) {
 		n++
-		if err := p.parseLine(f, From{name, n}, line, o); err != nil && len(p.errs) < maxErrors {
-			p.errs = append(p.errs, at(From{name, n}, err))
+		if err := p.parseLine(f, From{name, n}, line, o); err != nil {
+			p.mistake(at(From{name, n}, err))
 		}
 	}
 	f.index()
 	return f
+}
+
+// mistake keeps an error, once where a file is included many times.
+func (p *parser) mistake(err error) {
+	same := func(e error) bool { return e.Error() == err.Error() }
+	if len(p.errs) < maxErrors && !slices.ContainsFunc(p.errs, same) {
+		p.errs = append(p.errs, err)
+	}
 }
 
 // parseLine reads one line into the last block of f, or begins one.
@@ -211,7 +222,7 @@ func (p *parser) parseLine(f *file, from From, line string, o origin) error {
 	name, rest := splitLine(line)
 	if name == "" {
 		if _, _, ok := nextDelimited(strings.TrimLeft(line, blanks)); !ok {
-			return bad("quote without an end")
+			p.warn(from, "quote without an end: the line is ignored")
 		}
 		return nil
 	}
@@ -230,6 +241,7 @@ func (p *parser) parseLine(f *file, from From, line string, o origin) error {
 	last := f.blocks[len(f.blocks)-1]
 	switch kw.kind {
 	case isUnused:
+		p.unused(from, name, words)
 		return nil
 	case isIgnoreUnknown:
 		p.ignored = append(p.ignored, strings.ToLower(strings.Join(words, ",")))
@@ -249,6 +261,9 @@ func (p *parser) parseLine(f *file, from From, line string, o origin) error {
 	if err == nil {
 		d.From = from
 		last.items = append(last.items, item{set: d})
+		if kw.id == kwCanonicalizeHostname && d.values[0] != "false" {
+			p.warn(from, "names are not canonicalized by the resolver")
+		}
 	}
 	return err
 }
@@ -263,6 +278,15 @@ func (p *parser) unknown(from From, name string) {
 	if !p.warned[name] {
 		p.warned[name] = true
 		p.warn(from, fmt.Sprintf("unknown keyword %q is ignored", clip(name)))
+	}
+}
+
+// unused warns, once, of a keyword that will be missed.
+func (p *parser) unused(from From, name string, words []string) {
+	off := len(words) == 0 || strings.EqualFold(words[0], "no") || strings.EqualFold(words[0], "none")
+	if !off && !p.warned[name] && slices.Contains(strings.Fields(missed), name) {
+		p.warned[name] = true
+		p.warn(from, fmt.Sprintf("keyword %q has no effect here", name))
 	}
 }
 
@@ -283,7 +307,7 @@ func (p *parser) include(b *block, from From, words []string, o origin) error {
 		if err != nil {
 			return err
 		}
-		names, err := filepath.Glob(pattern)
+		names, err := glob(pattern)
 		if err != nil {
 			return wrong(word, "%q is not a pattern of files")
 		}
@@ -301,6 +325,23 @@ func (p *parser) include(b *block, from From, words []string, o origin) error {
 	}
 	b.items = append(b.items, item{files: list})
 	return nil
+}
+
+// glob gives the files that a pattern of glob(7) means, in order. Unlike for
+// filepath.Glob, a wildcard does not match the dot of a hidden file, and "[!"
+// negates.
+func glob(pattern string) ([]string, error) {
+	pattern = filepath.Clean(pattern)
+	names, err := filepath.Glob(strings.ReplaceAll(pattern, "[!", "[^"))
+	parts := strings.Split(pattern, "/")
+	return slices.DeleteFunc(names, func(name string) bool {
+		for i, part := range strings.Split(name, "/") {
+			if strings.HasPrefix(part, ".") && !strings.HasPrefix(parts[i], ".") {
+				return true
+			}
+		}
+		return false
+	}), err
 }
 
 // includePath makes an argument of Include absolute.

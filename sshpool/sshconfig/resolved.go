@@ -65,7 +65,7 @@ type Resolved struct {
 	SendEnv      []Value[string] // patterns of names
 	ForwardAgent Value[string]   // no, yes, or the path of a socket
 	RequestTTY   Value[string]   // no, yes, force, auto
-	LogLevel     Value[string]   // QUIET to DEBUG3
+	LogLevel     Value[string]   // SILENT (which is QUIET) to DEBUG3
 	Tag          Value[string]
 
 	settings []Setting
@@ -223,7 +223,9 @@ func (a *answer) hostKeys() {
 
 func (a *answer) transport() {
 	a.ConnectTimeout = a.seconds(kwConnectTimeout)
-	a.ConnectionAttempts = a.number(kwConnectionAttempts)
+	if a.ConnectionAttempts = a.number(kwConnectionAttempts); a.ConnectionAttempts.V < 1 {
+		a.fail(a.ConnectionAttempts.From, wrong("0", "%q connection attempts reach nobody"))
+	}
 	a.ServerAliveInterval = a.seconds(kwServerAliveInterval)
 	a.ServerAliveCountMax = a.number(kwServerAliveCountMax)
 	a.AddressFamily = a.text(kwAddressFamily)

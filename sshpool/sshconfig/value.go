@@ -1,9 +1,11 @@
 package sshconfig
 
 import (
+	"maps"
 	"math"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,7 +61,7 @@ func readWord(kw *keyword, word string) (string, error) {
 		if printed, ok := kw.choices[lower]; ok {
 			return printed, nil
 		}
-		return "", wrong(word, "%q is not a value of "+kw.name)
+		return "", wrong(word, "%q is not one of %s", strings.Join(slices.Sorted(maps.Keys(kw.choices)), ", "))
 	case isNumber:
 		n, err := strconv.ParseUint(word, 10, 31)
 		if err != nil {
