@@ -26,7 +26,8 @@ type ExecResult struct {
 // Command is one command and its streams.
 type Command struct {
 	Text string // what the user's shell on the host reads
-	// Stdin is sent to the command; nil sends an end of file at once.
+	// Stdin is sent to the command; nil sends an end of file at once. Run does
+	// not wait for a Read that blocks when the command has ended.
 	Stdin io.Reader
 	// Stdout and Stderr get the output, each from one goroutine and never after
 	// Run has returned; nil drops it. A slow writer slows the command down.
