@@ -128,22 +128,6 @@ func (l *loop) stopped() {
 	}
 }
 
-// abandon ends a run whose surroundings have panicked, without the poller.
-func (l *loop) abandon() {
-	if !l.begun {
-		l.begin()
-	}
-	if !l.dead {
-		l.dead = true
-		l.close("internal fault")
-		l.emit(Event{Kind: Fault, Err: l.fault})
-	}
-	l.unwindAll(byFault)
-	l.start() // ends the batch
-	l.skipRest()
-	l.end()
-}
-
 // unwindAll ends all programs without waiting for their ops.
 func (l *loop) unwindAll(why reason) {
 	for l.first != nil {

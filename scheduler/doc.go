@@ -12,6 +12,8 @@
 //   - cancel.go: limits, the deadline, and cancelling in two steps.
 //   - outcome.go: [Outcome], [Cause], [Error]; verdict.go: how a program's end
 //     becomes one of them.
+//   - fault.go: panics of code that is no program's; slow.go: programs that
+//     hold the loop.
 //   - batches.go and budget.go: [Batch] and [Budget], counts and percentages.
 //   - event.go: [Event], everything that happens, with one canonical text.
 //

@@ -104,3 +104,21 @@ func short(d time.Duration) string {
 	}
 	return s
 }
+
+// emit tells the observer.
+func (l *loop) emit(e Event) {
+	if l.plan.Observe == nil {
+		return
+	}
+	e.Time, e.Since = l.now, l.now.Sub(l.report.Began)
+	l.outside = "observe"
+	l.plan.Observe(e)
+	l.outside = ""
+}
+
+// trace tells the observer of an op, if the plan wants it.
+func (l *loop) trace(kind EventKind, r *Remote, id ID, op Op, c Completion) {
+	if l.plan.TraceOps {
+		l.emit(Event{Kind: kind, Host: r.host, Batch: r.batch, ID: id, Op: op, Value: c.Value, Err: c.Err})
+	}
+}

@@ -1,9 +1,6 @@
 package scheduler
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // Report is what became of a run. Counts hold every host exactly once.
 type Report struct {
@@ -25,13 +22,3 @@ type Report struct {
 func (r *Report) failures() int {
 	return r.Counts[Failed] + r.Counts[Unreachable] + r.Counts[Lost]
 }
-
-// PanicError is a panic that is no program's: in the plan's Hosts or Observe,
-// or in the Poller.
-type PanicError struct {
-	In    string // "hosts", "observe", "poller" or "scheduler"
-	Value any
-	Stack []byte
-}
-
-func (e *PanicError) Error() string { return fmt.Sprintf("%s: panic: %v", e.In, e.Value) }

@@ -2,17 +2,8 @@ package scheduler
 
 import (
 	"iter"
-	"runtime/debug"
 	"time"
 )
-
-// SlowResume is how long a program may hold the loop between two ops before
-// an event names it.
-const SlowResume = 100 * time.Millisecond
-
-// A Clock is a [Poller] that tells the time in between, on the same clock as
-// Poll does. The loop reads it for one purpose: to name programs that hold it.
-type Clock interface{ Now() time.Time }
 
 // startsPerTurn bounds how many hosts start between two Polls, so that the
 // loop hears the user even if no program ever parks.
@@ -91,29 +82,6 @@ func Run(p Plan, poller Poller) (Report, error) {
 		return l.report, l.fault
 	}
 	return l.report, nil
-}
-
-// guard calls f and turns a panic of code that is not ours into the run's
-// fault; an observer that panics is not called again.
-func (l *loop) guard(f func()) {
-	defer func() {
-		v := recover()
-		if v == nil {
-			return
-		}
-		in := l.outside
-		l.outside = ""
-		switch in {
-		case "":
-			in = "scheduler"
-		case "observe":
-			l.plan.Observe = nil
-		}
-		if l.fault == nil {
-			l.fault = &PanicError{In: in, Value: v, Stack: debug.Stack()}
-		}
-	}()
-	f()
 }
 
 // run is the loop.
@@ -322,31 +290,6 @@ func (l *loop) resume(r *Remote, a answer) {
 	l.submit(r.host, submitted{r: r})
 }
 
-// step lets a program run until it parks, and names it if that took long.
-func (l *loop) step(r *Remote) (request, bool) {
-	if l.clock == nil || l.dead {
-		r.running = true
-		req, parked := r.step()
-		r.running = false
-		return req, parked
-	}
-	from := l.time()
-	r.running = true
-	req, parked := r.step()
-	r.running = false
-	if took := l.time().Sub(from); took >= SlowResume {
-		l.emit(Event{Kind: Slow, Host: r.host, Batch: r.batch, Took: took})
-	}
-	return req, parked
-}
-
-func (l *loop) time() time.Time {
-	l.outside = "poller"
-	now := l.clock.Now()
-	l.outside = ""
-	return now
-}
-
 // ended accounts for a host whose program has come to its end.
 func (l *loop) ended(r *Remote) {
 	if r.prev == nil {
@@ -401,22 +344,4 @@ func (l *loop) end() {
 	l.over = true
 	l.report.Wall = l.now.Sub(l.report.Began)
 	l.emit(Event{Kind: RunEnd, N: l.report.Hosts, Took: l.report.Wall})
-}
-
-// emit tells the observer.
-func (l *loop) emit(e Event) {
-	if l.plan.Observe == nil {
-		return
-	}
-	e.Time, e.Since = l.now, l.now.Sub(l.report.Began)
-	l.outside = "observe"
-	l.plan.Observe(e)
-	l.outside = ""
-}
-
-// trace tells the observer of an op, if the plan wants it.
-func (l *loop) trace(kind EventKind, r *Remote, id ID, op Op, c Completion) {
-	if l.plan.TraceOps {
-		l.emit(Event{Kind: kind, Host: r.host, Batch: r.batch, ID: id, Op: op, Value: c.Value, Err: c.Err})
-	}
 }

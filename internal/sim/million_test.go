@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -9,10 +10,11 @@ import (
 )
 
 // TestManyHosts plays one large fleet, three ops and a sleep a host, and holds
-// it to a time and an amount of memory: 100,000 hosts, a million with -million.
+// it to a time and an amount of memory: 100,000 hosts, a million with -million
+// or when soaking.
 func TestManyHosts(t *testing.T) {
 	hosts := 100_000
-	if *million {
+	if *million || os.Getenv("FLEET_SOAK_SEEDS") != "" {
 		hosts = 1_000_000
 	}
 	o := Options{Seed: 1, Hosts: hosts, Fanout: 1000, Faulty: 5, Calm: true, Tick: time.Microsecond,

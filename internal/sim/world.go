@@ -268,13 +268,8 @@ func (w *World) Cancel(id scheduler.ID) {
 	case roll < 80:
 		f.fate = FateCanceled
 		w.schedule(f, w.latency(dice, MaxDeaf))
-	case roll < 90:
-		if f.fate == FateOK { // it ends as it would have, only sooner
-			w.schedule(f, min(w.latency(dice, MaxDeaf), max(0, f.at.Sub(w.now))))
-			return
-		}
-		f.fate = FateCanceled
-		w.schedule(f, 0)
+	case roll < 90: // it ends as it would have, only sooner
+		w.schedule(f, min(w.latency(dice, MaxDeaf), max(0, f.at.Sub(w.now))))
 	default:
 		if _, ok := f.op.(scheduler.Exec); ok && f.fate != FateUnreachable {
 			f.fate = FateLost
