@@ -312,7 +312,7 @@ func TestHostsSchema(t *testing.T) {
 		t.Error(err)
 	}
 	for _, c := range [][2]string{
-		{`"port":22`, `"port":"22"`}, {`"port":22`, `"port":0`}, {`"name":"a",`, ``},
+		{`"port":22`, `"port":"22"`}, {`"port":22`, `"port":-1`}, {`"name":"a",`, ``},
 		{`"groups":["web"]`, `"groups":null`}, {`"v":1`, `"v":2`}, {`"user":"u"`, `"usr":"u"`},
 	} {
 		changed := strings.Replace(good, c[0], c[1], 1)

@@ -29,7 +29,7 @@ type screen struct {
 	lock   chan struct{} // holds a value while somebody has the screen
 	active bool
 	shown  bool
-	bol    bool // the cursor is at the beginning of an empty line
+	bol    bool      // the cursor is at the beginning of an empty line
 	last   time.Time // of the last drawing, or time to draw
 	line   string    // drawn last
 	lined  time.Time // when line was drawn

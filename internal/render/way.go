@@ -68,14 +68,15 @@ func (w *way) pause() (resume func()) {
 	return w.screen.pause()
 }
 
-// endData waits until data of its own queue is written and takes the status
-// line away. What follows goes to standard error.
+// endData takes the status line away, so that none is left behind if nobody
+// waits any longer, and waits until data of its own queue is written. What
+// follows goes to standard error.
 func (w *way) endData() {
-	if w.outQueue != nil {
-		w.outQueue.Close()
-	}
 	if w.screen != nil {
 		w.screen.end()
+	}
+	if w.outQueue != nil {
+		w.outQueue.Close()
 	}
 }
 
