@@ -22,7 +22,8 @@ import (
 //	  connect
 //	  exec CMD [5s]      a duration is the op's limit
 //	                     (connect, exec, do, sleep 1s, hold 1s, fail WORD, panic,
-//	                     goexit, doze 1s, defer CMD, defer-panic, retry CMD, swallow CMD)
+//	                     goexit, doze 1s, defer CMD, defer-panic, retry CMD, persist CMD,
+//	                     swallow CMD)
 //	world
 //	  HOST OP AFTER|never [error] [cancel=error] [deaf=AFTER]
 //	                     first match wins; "*" matches any host; OP is the first
@@ -175,6 +176,14 @@ func (s *script) perform(r *scheduler.Remote, steps []step) error {
 		case "retry": // deaf to every error
 			for execute(r, st) != nil {
 				continue
+			}
+		case "persist": // tries again until it is told that it was cancelled
+			err := execute(r, st)
+			for err != nil && !errors.Is(err, scheduler.ErrCanceled) {
+				err = execute(r, st)
+			}
+			if err != nil {
+				return err
 			}
 		case "doze": // deaf to a cancel
 			_ = r.Sleep(st.d)

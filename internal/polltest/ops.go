@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -203,7 +204,7 @@ func checkNoLateWrites(d *driver) {
 	writers := make([]lateWriter, commands)
 	ids := make([]scheduler.ID, commands)
 	for i := range ids {
-		ids[i] = d.submit(d.Host, scheduler.Exec{Command: "echo hi", Stdout: &writers[i], Stderr: &writers[i]})
+		ids[i] = d.submit(d.Host, scheduler.Exec{Command: "echo hi", Stdout: &writers[i], Stderr: io.Discard})
 		d.idle(time.Duration(i) * time.Millisecond / 4)
 		if i%2 == 0 {
 			d.Poller.Cancel(ids[i])
