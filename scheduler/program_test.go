@@ -148,3 +148,43 @@ func TestOnlyFanoutProgramsLive(t *testing.T) {
 		t.Errorf("%d hosts drawn ahead of their start", ahead)
 	}
 }
+
+// TestStopIsHeardWhileHostsStart runs programs that never park.
+func TestStopIsHeardWhileHostsStart(t *testing.T) {
+	s := parseScript(t, "hosts 10000\nplan fanout=1\nprogram\n  hold 1ms\nworld\n  stop 1s\n")
+	report, err := scheduler.Run(s.plan, s.world)
+	if err != nil || report.Started < 1000 || report.Started > 2000 || report.Hosts != 10000 || !report.Interrupted {
+		t.Errorf("report %+v, error %v", report, err)
+	}
+}
+
+// TestPollerThatGoesBack is about a poller that breaks its contract: the loop's
+// time stands still then.
+func TestPollerThatGoesBack(t *testing.T) {
+	w := &backwards{world: newWorld()}
+	s := parseScript(t, "hosts 5\nplan fanout=2\n")
+	last := time.Duration(0)
+	s.plan.Program = func(r *scheduler.Remote) (any, error) { return nil, r.Sleep(time.Second) }
+	s.plan.Observe = func(e scheduler.Event) {
+		if e.Since < last {
+			t.Errorf("time goes back: %v after %v", e, last)
+		}
+		last = e.Since
+	}
+	if report, err := scheduler.Run(s.plan, w); err != nil || report.Counts[scheduler.OK] != 5 {
+		t.Errorf("report %+v, error %v", report, err)
+	}
+}
+
+type backwards struct {
+	*world
+	polls int
+}
+
+func (b *backwards) Poll(until time.Time) (time.Time, []scheduler.Completion) {
+	now, done := b.world.Poll(until)
+	if b.polls++; b.polls%2 == 0 {
+		now = now.Add(-time.Minute)
+	}
+	return now, done
+}
