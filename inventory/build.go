@@ -30,7 +30,7 @@ const (
 func build(files []string, docs []*document, rep *report, limit int) (*Inventory, error) {
 	b := &builder{docs: docs, rep: rep, limit: limit}
 	b.inv = &Inventory{byName: make(map[string]int32), byGroup: make(map[string]int32)}
-	b.members.init()
+	b.members.init(limit * maxMemberships)
 	for i, doc := range docs {
 		b.addHosts(i, doc)
 	}
@@ -87,11 +87,15 @@ func (b *builder) addHosts(file int, doc *document) {
 	total := 0
 	for i := range doc.hosts {
 		e := &doc.hosts[i]
-		e.file = file
-		if total += e.names.size(); total > b.limit { // names in one file hardly overlap: do not even begin
+		// Names of one file hardly overlap: do not even begin on too many.
+		if total += e.names.size(); total > b.limit {
 			b.tooMany(doc.file, &e.names)
 			return
 		}
+	}
+	for i := range doc.hosts {
+		e := &doc.hosts[i]
+		e.file = file
 		id := int32(len(b.entries))
 		b.entries = append(b.entries, e)
 		b.addNames(e, id, doc.file)
@@ -191,8 +195,8 @@ func (b *builder) addGroups(doc *document) {
 				h, ok := b.host(name, doc.file, n)
 				return ok && b.members.add(h, at)
 			})
-			if b.members.total > maxMemberships {
-				b.badAt(doc.file, n, n.node.Value, fmt.Sprintf("groups name hosts more than %d times", maxMemberships), "put groups into groups by children")
+			if b.members.total > b.members.limit {
+				b.badAt(doc.file, n, n.node.Value, fmt.Sprintf("groups name hosts more than %d times", b.members.limit), "put groups into groups by children")
 				return
 			}
 		}

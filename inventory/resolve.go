@@ -2,8 +2,9 @@ package inventory
 
 import "slices"
 
-// maxMemberships bounds how often groups name hosts in all.
-const maxMemberships = 20_000_000
+// maxMemberships bounds how often groups may name hosts in all, as a multiple of
+// the limit of hosts.
+const maxMemberships = 10
 
 // memberships keeps, for each host, the list of groups that name it, as a state:
 // hosts in the same groups have the same state, and what follows from groups is
@@ -13,12 +14,14 @@ type memberships struct {
 	list  []member
 	next  map[uint64]int32 // (state, group) to state
 	total int
+	limit int // of total
 }
 
 // member is a state: one more group after another state.
 type member struct{ group, before int32 }
 
-func (m *memberships) init() {
+func (m *memberships) init(limit int) {
+	m.limit = limit
 	m.list = []member{{group: -1, before: -1}}
 	m.next = make(map[uint64]int32)
 }
@@ -26,7 +29,7 @@ func (m *memberships) init() {
 // add puts the host into the group; it reports false when there are too many
 // memberships.
 func (m *memberships) add(host, group int32) bool {
-	if m.total++; m.total > maxMemberships {
+	if m.total++; m.total > m.limit {
 		return false
 	}
 	from := m.state[host]

@@ -30,9 +30,9 @@ func TestScale(t *testing.T) {
 		limit time.Duration
 		held  uint64 // bytes a host
 	}{
-		{"written out", writtenOut(100_000), 100_000, 20 * time.Second, 1500},
-		{"range", ranged(100_000), 100_000, 5 * time.Second, 700},
-		{"large range", ranged(1_000_000), 1_000_000, 40 * time.Second, 700},
+		{"written out", writtenOut(100_000), 100_000, time.Minute, 1500},
+		{"range", ranged(100_000), 100_000, time.Minute, 700},
+		{"large range", ranged(1_000_000), 1_000_000, 2 * time.Minute, 700},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var before, after runtime.MemStats
@@ -60,13 +60,13 @@ func TestScale(t *testing.T) {
 
 // A large file is read in blocks, and its errors are where they are.
 func TestLargeFileErrors(t *testing.T) {
-	data := writtenOut(100_000)
+	data := writtenOut(10_000)
 	if _, _, ok := readBlocks("f", data, MaxHosts, blockSize); !ok {
 		t.Error("the file is not read in blocks")
 	}
-	data = bytes.Replace(data, []byte("{address: 10.1.17.112, port"), []byte("{address: 10.1.17.112, prot"), 1)
+	data = bytes.Replace(data, []byte("{address: 10.0.27.88, port"), []byte("{address: 10.0.27.88, prot"), 1)
 	_, err := Parse("f", data)
-	if want := `f:70003:37: unknown field "prot" (did you mean "port"?)`; err == nil || err.Error() != want {
+	if want := `f:7003:36: unknown field "prot" (did you mean "port"?)`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	data = append(data, "hosts:\n  x:\n"...)
@@ -78,7 +78,7 @@ func TestLargeFileErrors(t *testing.T) {
 
 func TestFoldScale(t *testing.T) {
 	for name, names := range irregular(100_000) {
-		within(t, 10*time.Second, name, func() {
+		within(t, time.Minute, name, func() {
 			if Fold(names) == "" {
 				t.Error("nothing")
 			}
@@ -92,5 +92,5 @@ func TestFoldScale(t *testing.T) {
 			}
 		}
 	}
-	within(t, 10*time.Second, "board", func() { Fold(board) })
+	within(t, time.Minute, "board", func() { Fold(board) })
 }
