@@ -102,6 +102,9 @@ func (p *Poller) Poll(until time.Time) (time.Time, []scheduler.Completion) {
 	}
 }
 
+// Now is the time as Poll gives it; see scheduler.Clock.
+func (p *Poller) Now() time.Time { return time.Now() }
+
 // take gives all completions that are there.
 func (p *Poller) take() []scheduler.Completion {
 	p.mu.Lock()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -38,6 +40,27 @@ func TestHelp(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestHintsNameRealFlags holds what hints advise to what fleet run can do.
+func TestHintsNameRealFlags(t *testing.T) {
+	source, err := os.ReadFile("../../internal/render/hints.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := newRunCommand(&env{getenv: func(string) string { return "" }}).Flags()
+	foreign := regexp.MustCompile("`(ssh|fleet hosts)[^`]*`") // other commands, with flags of their own
+	found := 0
+	for _, m := range regexp.MustCompile(`[ (;](-[a-zA-Z]|--[a-z-]+)\b`).FindAllStringSubmatch(foreign.ReplaceAllString(string(source), ""), -1) {
+		found++
+		name := strings.TrimLeft(m[1], "-")
+		if run.Lookup(name) == nil && (len(name) > 1 || run.ShorthandLookup(name) == nil) {
+			t.Errorf("a hint names %s, which fleet run does not have", m[1])
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d flags in the hints: does the test still read them?", found)
+	}
 }
 
 func TestByteSize(t *testing.T) {

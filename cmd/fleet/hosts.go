@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleet/inventory"
+	"fleet/sshpool"
 )
 
 type hostsOptions struct {
@@ -125,7 +127,7 @@ func writeHostsJSON(w io.Writer, hosts []*inventory.Host, vars bool) error {
 		Hosts []hostJSON `json:"hosts"`
 	}{V: 1, Hosts: make([]hostJSON, len(hosts))}
 	for i, h := range hosts {
-		j := hostJSON{Name: h.Name, Address: h.Address, Port: h.Port, User: h.User, Groups: h.Groups}
+		j := hostJSON{Name: h.Name, Address: cmp.Or(h.Address, h.Name), Port: cmp.Or(h.Port, sshpool.DefaultPort), User: h.User, Groups: h.Groups}
 		if j.Groups == nil {
 			j.Groups = []string{}
 		}

@@ -112,7 +112,8 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	req := engine.Request{
 		Hosts: hosts, Command: line, Timeout: o.timeout,
 		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
-		Log: logger(sink, o.show.verbose),
+		Log:  logger(sink, o.show.verbose),
+		Warn: func(text string) { sink.Note("fleet: warning: " + text) },
 	}
 	if err := o.rollout.apply(&req); err != nil {
 		return err
@@ -149,17 +150,14 @@ func carryOut(ctx context.Context, req engine.Request, sink render.Sink, stop *i
 		case <-ran:
 		}
 	}()
-	summary, err := run.Run(sink)
+	summary, runErr := run.Run(sink)
 	close(ran)
 	<-told
-	if err != nil {
-		return err
-	}
 	leave := stop.now
 	if !summary.Interrupted {
 		leave = stop.first // only output is left to wait for
 	}
-	if err := finish(sink, summary, leave); err != nil {
+	if err := errors.Join(runErr, finish(sink, summary, leave)); err != nil {
 		return &fault{code: statusOr(summaryStatus(summary), exitInternal), err: err}
 	}
 	if code := summaryStatus(summary); code != exitOK {

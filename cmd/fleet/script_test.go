@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"fleet/internal/jsonschema"
 	"fleet/internal/lab"
 )
 
@@ -25,16 +26,25 @@ func TestMain(m *testing.M) {
 //	want STATUS ARG...          runs fleet and wants that exit status
 //	lab [-n N] [HOST=FAULT]...  starts an embedded fleet, known to fleet by $FLEET_INVENTORY,
 //	                            its address in $LAB_PORT and its folder in $LAB
+//	valid SCHEMA FILE           holds each JSON text of FILE (one a line, if it ends in
+//	                            jsonl) to that schema of docs/schema
 //	tty STATUS COLUMNS FILE ARG...
 //	                            the same on a terminal of that width; writes the screen's
 //	                            text, as a person would see it at the end, to FILE
 func TestScripts(t *testing.T) {
+	schemas, err := filepath.Abs("../../docs/schema")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"want": cmdWant,
 			"lab":  cmdLab,
 			"tty":  cmdTTY,
+			"valid": func(ts *testscript.TestScript, neg bool, args []string) {
+				cmdValid(ts, schemas, neg, args)
+			},
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
@@ -105,4 +115,21 @@ func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("fleet ended with status %d, want %d; the screen:\n%s", status, want, strings.Join(screen, "\n"))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(strings.Join(screen, "\n")+"\n"), 0o600))
+}
+
+func cmdValid(ts *testscript.TestScript, schemas string, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: valid SCHEMA FILE")
+	}
+	schema, err := jsonschema.Load(filepath.Join(schemas, args[0]+".json"))
+	ts.Check(err)
+	texts := []string{ts.ReadFile(args[1])}
+	if args[0] == "jsonl" {
+		texts = strings.Split(strings.TrimRight(texts[0], "\n"), "\n")
+	}
+	for _, text := range texts {
+		if err := schema.Check([]byte(text)); err != nil {
+			ts.Fatalf("%v in %s", err, text)
+		}
+	}
 }

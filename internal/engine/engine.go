@@ -62,14 +62,15 @@ const outputMemory = 64 << 20
 // Close ends what is left of the run: connections and kept output. The results
 // given to the sink cannot be read any more.
 func (r *Run) Close() error {
-	return errors.Join(r.poller.Close(), r.pool.Close(), r.store.Close())
+	return errors.Join(r.poller.Close(), r.pool.Close(), r.plan.close(), r.store.Close())
 }
 
 // Run carries the run out and returns its summary; sink.Finish is left to the
-// caller, who knows how long to wait for a slow reader. The error is nil
-// however the hosts end: it tells of a request that cannot be run.
+// caller, who knows how long to wait for a slow reader, also after an error. The
+// error is nil however the hosts end: it tells of a request that cannot be run,
+// or of a fault of fleet's own beside the summary of what was done by then.
 func (r *Run) Run(sink event.Sink) (event.Summary, error) {
-	res := &results{sink: sink, store: r.store, limit: r.req.MaxOutput, keep: r.req.Keep, open: map[string]*streams{}}
+	res := &results{sink: sink, store: r.store, limit: r.req.MaxOutput, keep: r.req.Keep, log: r.req.Log, open: map[string]*streams{}}
 	command := tasks.Command{Line: r.req.Command, Limit: r.req.Timeout, Output: res.output}
 	plan := scheduler.Plan{
 		Hosts:    r.hosts(),
@@ -84,13 +85,22 @@ func (r *Run) Run(sink event.Sink) (event.Summary, error) {
 	}
 	sink.Start(event.Run{ID: r.id, Command: r.req.Command, Hosts: len(r.req.Hosts), Time: time.Now()})
 	report, err := scheduler.Run(plan, r.poller)
-	if err != nil {
-		return event.Summary{}, fmt.Errorf("plan run: %w", err)
+	for _, err := range r.plan.unwritten() {
+		r.req.warn(err)
 	}
-	return event.Summary{
-		Run: r.id, Counts: report.Counts, Wall: report.Wall,
-		Halted: report.Halted, Deadline: report.Deadline, Interrupted: report.Interrupted,
-	}, nil
+	summary := event.Summary{Run: r.id, Counts: report.Counts, Wall: report.Wall}
+	switch { // of several, the one that the user did last
+	case report.Interrupted:
+		summary.Interrupted = true
+	case report.Deadline:
+		summary.Deadline = true
+	case report.Halted:
+		summary.Halted = true
+	}
+	if err != nil {
+		return summary, fmt.Errorf("run: %w", err)
+	}
+	return summary, nil
 }
 
 // graceTime is how long a cancelled host's program may still clean up.

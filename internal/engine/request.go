@@ -39,4 +39,13 @@ type Request struct {
 	// cancel what runs, the second to leave at once. May be nil.
 	Stops <-chan struct{}
 	Log   *slog.Logger // nil: silent
+	// Warn is told, a line at a time, of what is wrong but ends nothing, such as
+	// broken lines in a known_hosts file. May be nil.
+	Warn func(text string)
+}
+
+func (r *Request) warn(err error) {
+	if r.Warn != nil {
+		r.Warn(err.Error())
+	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type results struct {
 	store *output.Store
 	limit int64
 	keep  bool
+	log   *slog.Logger
 	open  map[string]*streams // hosts whose command was sent and has not ended
 }
 
@@ -81,7 +83,14 @@ func (r *results) observe(ev scheduler.Event) {
 	case scheduler.HostStart:
 		r.sink.Started(ev.Host, ev.Time)
 	case scheduler.HostDone:
+		if len(ev.Stack) > 0 && r.log != nil {
+			r.log.Error("program panicked", "host", ev.Host, "stack", string(ev.Stack))
+		}
 		r.sink.Result(r.result(ev))
+	case scheduler.Slow:
+		if r.log != nil {
+			r.log.Warn("program held the loop", "host", ev.Host, "took", ev.Took)
+		}
 	}
 }
 

@@ -18,7 +18,28 @@ import (
 // are shared between hosts that have the same ones, so that a key is opened, and
 // a known_hosts file read, once.
 type targets struct {
-	byName map[string]sshpool.Target
+	byName   map[string]sshpool.Target
+	policies []*hostkeys.Policy
+	auths    []*sshpool.Auth
+}
+
+// unwritten are the host keys that were accepted but could not be kept.
+func (t targets) unwritten() (problems []error) {
+	for _, p := range t.policies {
+		if err := p.Unwritten(); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return problems
+}
+
+// close ends the connections to agents.
+func (t targets) close() error {
+	var errs []error
+	for _, a := range t.auths {
+		errs = append(errs, a.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (t targets) target(host string) (sshpool.Target, error) {
@@ -45,9 +66,13 @@ func resolveTargets(ctx context.Context, req Request) (targets, error) {
 			return targets{}, fmt.Errorf("host %s: %w", h.Name, err)
 		}
 	}
-	for _, a := range r.order {
+	all.auths = r.order
+	for _, p := range r.policies {
+		all.policies = append(all.policies, p)
+	}
+	for _, a := range all.auths {
 		if err := a.Prepare(ctx); err != nil {
-			return targets{}, err
+			return targets{}, errors.Join(err, all.close())
 		}
 	}
 	return all, nil
@@ -166,6 +191,9 @@ func (r *resolver) policy(h *inventory.Host) (sshpool.HostKeyChecker, error) {
 	index, err := hostkeys.Load(paths...)
 	if err != nil {
 		return nil, err
+	}
+	if err := index.Problems(); err != nil {
+		r.req.warn(err)
 	}
 	p := &hostkeys.Policy{Mode: mode, Index: index, File: paths[0]}
 	r.policies[id] = p

@@ -1,23 +1,29 @@
 package render
 
-import "fleet/scheduler"
+import (
+	"strings"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"fleet/scheduler"
+)
 
 // hints say what to do about a cause, by its kind, and for timeouts by stage
 // ("timeout/banner"). Exit statuses and signals speak for themselves.
 var hints = map[string]string{
 	"dns":             "names that do not resolve: `fleet hosts HOST --output json` shows the address that is used; set address in hosts.yaml if the name is not in DNS",
 	"refused":         "connection refused: nothing listens on that port, or a firewall rejects; -p or port in hosts.yaml sets another port",
-	"no_route":        "no route: the network of these hosts is down, or they are reached by a jump host only (-J)",
+	"no_route":        "no route: the network of these hosts is down, or they are reached by a jump host only",
 	"timeout/dns":     "the resolver is slow or silent: set address in hosts.yaml to do without it",
 	"timeout/tcp":     "no answer at all: the host is down or a firewall drops packets; --connect-timeout gives it longer",
 	"timeout/banner":  "the port accepts but no SSH server speaks: an overloaded host, or no SSH server; --connect-timeout gives it longer",
 	"timeout/kex":     "the key exchange does not end: an overloaded host, or a path that drops large packets; --connect-timeout gives it longer",
 	"timeout/auth":    "the login is slow (PAM, LDAP, reverse DNS on the host, or an agent that waits); --connect-timeout gives it longer",
 	"timeout/channel": "logged in, but the host opens no session: an overloaded host, or its MaxSessions is used up",
-	"timeout/command": "the command ran longer than allowed: -t sets the limit",
+	"timeout/command": "the command ran longer than -t allows; it was asked to end (TERM), but what ignores that may still run on the host",
 	"timeout/host":    "the whole work on a host took longer than allowed",
 	"timeout/run":     "the run was longer than --deadline allows; -f lets more hosts run at once",
-	"throttled":       "servers turn connections away (MaxStartups, PerSourcePenalties): lower -f, or wait a while",
+	"throttled":       "servers turn connections away (MaxStartups, PerSourcePenalties): wait a while, or lower -f; --connect-timeout 60s leaves time to try again",
 	"kex_mismatch":    "these servers offer only algorithms that are not safe any more: update their SSH server",
 	"hostkey_unknown": "unknown host keys: compare fingerprints (`ssh-keyscan HOST | ssh-keygen -lf -`) with those that the hosts' owner gives you, or take them as they are, once, with --hostkeys accept-new",
 	"hostkey_changed": "changed host keys: reinstalled hosts, or somebody in between; if you know that they are right, remove the old ones with `ssh-keygen -R HOST`",
@@ -26,10 +32,10 @@ var hints = map[string]string{
 	"session_limit":   "the servers allow too few sessions for one connection (MaxSessions)",
 	"conn_lost":       "connections that were lost: look at what the command did there before you repeat it",
 	"no_status":       "servers that ended without an exit status: the command may have been killed; look before you repeat it",
-	"become_password": "the password for becoming another user was not accepted: -K asks for it",
-	"become_denied":   "becoming another user is not allowed there: see --become-user and --become-method",
+	"become_password": "the password for becoming another user was not accepted",
+	"become_denied":   "becoming another user is not allowed there",
 	"remote_nospace":  "no space left on these hosts",
-	"permission":      "permission denied on these hosts: -b runs as another user",
+	"permission":      "these hosts do not run commands for this user: a restricted account or key?",
 	"protocol":        "what answers there does not speak SSH as it should: is it the right port? -p or port in hosts.yaml sets another",
 	"internal":        "a fault of fleet itself: please report it with the text above",
 }
@@ -51,7 +57,29 @@ func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 			continue
 		}
 		seen[h] = true
-		p = append(p, b.o.Prog+": hint: "+h+"\n"...)
+		p = append(p, b.wrap(b.o.Prog+": hint: ", h)...)
 	}
 	return p
+}
+
+// wrap is text behind prefix, on a terminal broken between words.
+func (b *base) wrap(prefix, text string) string {
+	if !b.o.ErrTerminal {
+		return prefix + text + "\n"
+	}
+	width := max(2*len(prefix), b.o.Width())
+	var p strings.Builder
+	p.WriteString(strings.TrimSuffix(prefix, " "))
+	col := len(prefix) - 1
+	for word := range strings.FieldsSeq(text) {
+		w := ansi.StringWidth(word)
+		if col+1+w > width && col >= len(prefix) {
+			p.WriteString("\n" + strings.Repeat(" ", len(prefix)-1))
+			col = len(prefix) - 1
+		}
+		p.WriteString(" " + word)
+		col += 1 + w
+	}
+	p.WriteByte('\n')
+	return p.String()
 }

@@ -143,7 +143,7 @@ func TestModesAreSafe(t *testing.T) {
 			hosts = append(hosts, h)
 		}
 		for _, mode := range Modes {
-			o := Options{OutTerminal: true, ErrTerminal: true, Verbose: 1, Fold: func(n []string) string { return strings.Join(n, ",") }}
+			o := Options{OutTerminal: true, ErrTerminal: true, NoStatus: true, Verbose: 1, Fold: func(n []string) string { return strings.Join(n, ",") }}
 			out, err := show(t, mode, o, hosts)
 			for _, s := range []string{out, err} {
 				if why := unsafe([]byte(s), true); why != "" {

@@ -142,7 +142,7 @@ func imports(all []source) (found []string) {
 	return found
 }
 
-var testRooms = []string{"internal/sim", "internal/polltest", "internal/sshtest", "internal/tidy"}
+var testRooms = []string{"internal/sim", "internal/polltest", "internal/sshtest", "internal/tidy", "internal/jsonschema"}
 
 func testOnly(all []source) (found []string) {
 	for _, s := range all {
