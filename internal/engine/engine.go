@@ -94,8 +94,8 @@ func (r *Run) Run(sink event.Sink) (event.Summary, error) {
 		summary.Interrupted = true
 	case report.Deadline:
 		summary.Deadline = true
-	case report.Halted:
-		summary.Halted = true
+	case report.Halted && report.Counts[scheduler.Skipped] > 0:
+		summary.Halted = true // else the budget was exceeded by the last hosts: nothing was stopped
 	}
 	if err != nil {
 		return summary, fmt.Errorf("run: %w", err)
