@@ -22,7 +22,7 @@ func (b *breaker) check() error {
 	if b.most < 0 || b.failed < b.most {
 		return nil
 	}
-	return &Error{Op: opDial, Kind: KindAuth, Stage: StageAuth,
+	return &Error{Op: opDial, Kind: KindAuth, Stage: StageAuth, untried: true,
 		Text: fmt.Sprintf("not tried: stopped after %d refused logins in a row", b.most)}
 }
 
@@ -36,7 +36,7 @@ func (b *breaker) note(err error) {
 		if b.most < 0 || b.failed < b.most {
 			b.failed = 0
 		}
-	case errors.As(err, &e) && e.Kind == KindAuth:
+	case errors.As(err, &e) && e.Kind == KindAuth && !e.untried:
 		b.failed++
 	}
 }

@@ -74,7 +74,8 @@ type Error struct {
 	// Attempts is how many connections were tried; set by Pool.
 	Attempts int
 
-	after time.Time // of a throttled attempt: when the next may come
+	after   time.Time // of a throttled attempt: when the next may come
+	untried bool      // of a login: none was tried
 }
 
 func (e *Error) Error() string {

@@ -318,6 +318,7 @@ func (r *running) finish() {
 // copy reads one stream to its end. Nobody else reads it, so it goes on when
 // the writer fails: unread output would stall the host.
 func (r *running) copy(s *sink, from io.Reader) {
+	defer func() { r.done <- s }()
 	buf := make([]byte, smallRead)
 	for {
 		n, err := from.Read(buf)
@@ -329,7 +330,6 @@ func (r *running) copy(s *sink, from io.Reader) {
 			buf = make([]byte, bigRead)
 		}
 	}
-	r.done <- s
 }
 
 // Sizes of the buffer that a stream is read with: most commands write little.

@@ -59,7 +59,7 @@ func TestOutcomes(t *testing.T) {
 			w, target := one(t, c.fault)
 			target.Limits.Total = 500 * time.Millisecond
 			if c.cause.Kind != scheduler.KindTimeout {
-				target.Limits.Total = 20 * time.Second
+				target.Limits.Total = 10 * time.Second
 			}
 			p, _ := newTestPoller(t, target)
 			var out bytes.Buffer

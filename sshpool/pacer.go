@@ -10,11 +10,13 @@ import (
 )
 
 // pacer lets handshakes begin: so many in all, and so many to one daemon. The
-// second number is halved when the daemon shows that it has enough, and grows
-// by one with each login that worked (additive increase, multiplicative
-// decrease).
+// second number starts small, grows by one with each login that worked, and is
+// halved when the daemon shows that it has enough (additive increase,
+// multiplicative decrease). A daemon that refuses logins is left alone before it
+// bans this client for them.
 type pacer struct {
-	backOff time.Duration // after the first throttle sign
+	backOff  time.Duration // after the first throttle sign
+	refusals int           // logins that one daemon may refuse in a row; negative for any number
 
 	mu    sync.Mutex
 	all   queue
@@ -27,6 +29,8 @@ type daemon struct {
 	queue
 	strikes int       // throttle signs in a row
 	after   time.Time // no attempt before
+	refused int       // logins refused in a row
+	shut    time.Time // no login before, as too many were refused
 }
 
 // queue lets limit holders in at a time, first come first served.
@@ -36,19 +40,29 @@ type queue struct {
 }
 
 func newPacer(all, each int) *pacer {
-	return &pacer{backOff: minThrottleWait, all: queue{limit: all}, each: each, addrs: make(map[string]*daemon)}
+	return &pacer{backOff: minThrottleWait, refusals: maxRefusals, all: queue{limit: all}, each: each, addrs: make(map[string]*daemon)}
 }
 
 // minThrottleWait is the least time between attempts at a host that has said it
 // takes no more.
 const minThrottleWait = 15 * time.Second
 
+// An unknown daemon gets firstHandshakes at once, and no more than maxRefusals
+// logins that it refuses: sshd from 9.8 on bans an address for 15 s worth of
+// penalties, each refused login counts 5 s, and time takes them away again
+// (sshd_config(5), PerSourcePenalties).
+const (
+	firstHandshakes = 2
+	maxRefusals     = 2
+	refusalTime     = time.Minute
+)
+
 // enter waits until a handshake with the daemon at key may begin; see gate.
 func (p *pacer) enter(ctx context.Context, key string) (func(error), error) {
 	p.mu.Lock()
 	d := p.addrs[key]
 	if d == nil {
-		d = &daemon{queue: queue{limit: p.each}}
+		d = &daemon{queue: queue{limit: p.first()}}
 		p.addrs[key] = d
 	}
 	defer p.mu.Unlock()
@@ -75,13 +89,19 @@ func (p *pacer) enter(ctx context.Context, key string) (func(error), error) {
 	}, nil
 }
 
+func (p *pacer) first() int { return min(firstHandshakes, p.each) }
+
 // early is the error of an attempt at a daemon that wants to be left alone.
 func (d *daemon) early() error {
-	if d.after.IsZero() || !time.Now().Before(d.after) {
-		return nil
+	switch {
+	case !d.after.IsZero() && time.Now().Before(d.after):
+		return &Error{Op: opDial, Kind: KindThrottled, Stage: StageTCP, after: d.after,
+			Text: "throttled: not tried again yet"}
+	case !d.shut.IsZero() && time.Now().Before(d.shut):
+		return &Error{Op: opDial, Kind: KindAuth, Stage: StageAuth, untried: true,
+			Text: "not tried: logins to this address were refused just now"}
 	}
-	return &Error{Op: opDial, Kind: KindThrottled, Stage: StageTCP, after: d.after,
-		Text: "throttled: not tried again yet"}
+	return nil
 }
 
 // pass waits for a place in q. p.mu is held before and after, not meanwhile.
@@ -124,8 +144,13 @@ func (p *pacer) learn(d *daemon, err error) {
 	switch {
 	case err == nil:
 		d.limit = min(d.limit+1, p.each)
-		d.strikes, d.after = 0, time.Time{}
+		d.strikes, d.after, d.refused = 0, time.Time{}, 0
 	case !errors.As(err, &e):
+	case e.Kind == KindAuth:
+		d.limit = max(d.limit/2, 1)
+		if d.refused++; p.refusals >= 0 && d.refused >= p.refusals {
+			d.shut = time.Now().Add(refusalTime)
+		}
 	case e.Kind == KindThrottled:
 		d.limit = max(d.limit/2, 1)
 		d.strikes++
@@ -138,7 +163,7 @@ func (p *pacer) learn(d *daemon, err error) {
 
 // forget drops what is known of a daemon when that is nothing.
 func (p *pacer) forget(key string, d *daemon) {
-	if d.in == 0 && len(d.waiting) == 0 && d.limit == p.each && d.after.IsZero() {
+	if d.in == 0 && len(d.waiting) == 0 && d.limit >= p.first() && d.after.IsZero() && d.refused == 0 {
 		delete(p.addrs, key)
 	}
 }

@@ -50,10 +50,10 @@ func TestPacerLimits(t *testing.T) {
 		}
 		began := time.Now()
 		all, each := handshakes(t, p, keys, time.Second, fine)
-		if all != 58 || each != 8 {
+		if all != 52 || each != 8 {
 			t.Errorf("at most %d at once, %d to one address", all, each)
 		}
-		if took := time.Since(began); took != 7*time.Second { // 50 at 8 a second
+		if took := time.Since(began); took != 8*time.Second { // 50 at 2, 4, 8, 8, ... a second
 			t.Errorf("took %v", took)
 		}
 		many := make([]string, 1000)
@@ -76,18 +76,51 @@ func TestPacerLearns(t *testing.T) {
 		dropped := &Error{Kind: KindRefused, Stage: StageBanner}
 		keys := make([]string, 20)
 		handshakes(t, p, keys[:1], 0, func(int) error { return dropped })
-		if limit := p.addrs[""].limit; limit != 4 {
-			t.Errorf("limit %d after one sign", limit)
-		}
-		handshakes(t, p, keys[:3], 0, func(int) error { return dropped })
 		if limit := p.addrs[""].limit; limit != 1 {
-			t.Errorf("limit %d after four signs", limit)
+			t.Errorf("limit %d after one sign", limit)
 		}
 		if _, each := handshakes(t, p, keys[:2], time.Second, fine); each != 1 {
 			t.Errorf("%d at once", each)
 		}
-		if limit := p.addrs[""].limit; limit != 3 {
-			t.Errorf("limit %d after two successes", limit)
+		if _, each := handshakes(t, p, keys[:8], time.Second, fine); each <= 2 {
+			t.Errorf("%d at once after two successes", each)
+		}
+	})
+}
+
+// TestRefusedLoginsAtOneAddress stops before a daemon bans us, until it has
+// forgotten.
+func TestRefusedLoginsAtOneAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(100, 8)
+		refused := &Error{Kind: KindAuth, Stage: StageAuth}
+		try := func() int {
+			var mu sync.Mutex
+			tried := 0
+			handshakes(t, p, make([]string, 30), time.Second, func(int) error {
+				mu.Lock()
+				defer mu.Unlock()
+				tried++
+				return refused
+			})
+			return tried
+		}
+		if n := try(); n != 2 {
+			t.Errorf("%d logins tried", n)
+		}
+		if n := try(); n != 0 {
+			t.Errorf("%d logins tried again", n)
+		}
+		_, err := p.enter(t.Context(), "")
+		if wantKind(t, err, KindAuth); !err.(*Error).untried {
+			t.Error("a login that was not tried counts as refused")
+		}
+		time.Sleep(refusalTime)
+		if n := try(); n != 1 {
+			t.Errorf("%d logins tried after a while", n)
+		}
+		if n, _ := handshakes(t, p, []string{"other"}, 0, fine); n != 1 {
+			t.Error("another address is not let in")
 		}
 	})
 }

@@ -11,11 +11,14 @@ import (
 
 // PoolConfig sets a Pool's limits. Zero fields mean the defaults.
 type PoolConfig struct {
-	MaxHandshakes   int           // connections being made at once; default 1024
-	MaxPerAddress   int           // of those, to one address and port; default 8
-	MaxLookups      int           // name lookups at once; default 64
-	MaxAttempts     int           // attempts at one connection, where a repeat is right; default 3
-	MaxAuthFailures int           // refused logins in a row that stop new ones; default 20, negative for no such limit
+	MaxHandshakes int // connections being made at once; default 1024
+	MaxPerAddress int // of those, to one address and port; default 8
+	MaxLookups    int // name lookups at once; default 64
+	MaxAttempts   int // attempts at one connection, where a repeat is right; default 3
+	// MaxAuthFailures is how many logins in a row may be refused before no more
+	// are tried by this pool, on any host; default 20. One address and port may
+	// refuse two, then it is left alone for a minute. Negative lifts both limits.
+	MaxAuthFailures int
 	IdleTimeout     time.Duration // how long an unused connection is kept; default 1 min, negative closes at once
 	Resolver        Resolver      // default net.DefaultResolver
 	Log             *slog.Logger  // default none
@@ -84,6 +87,9 @@ func NewPool(cfg PoolConfig) *Pool {
 	cfg.Resolver = LimitResolver(cfg.Resolver, cfg.MaxLookups)
 	p := &Pool{cfg: cfg, pacer: newPacer(cfg.MaxHandshakes, cfg.MaxPerAddress), entries: make(map[poolKey]*entry)}
 	p.logins.most = cfg.MaxAuthFailures
+	if cfg.MaxAuthFailures < 0 {
+		p.pacer.refusals = -1
+	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }

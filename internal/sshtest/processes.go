@@ -92,7 +92,8 @@ func (s *Server) Freeze() {
 	defer tick.Stop()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-tick.C {
 		s.signalTree(syscall.SIGSTOP)
-		if !slices.ContainsFunc(s.tree(), func(pid int) bool { return stateOf(pid) != "T" }) {
+		// A dead child (Z) that nobody reaps any more is as good as stopped.
+		if !slices.ContainsFunc(s.tree(), func(pid int) bool { return !slices.Contains([]string{"T", "Z"}, stateOf(pid)) }) {
 			return
 		}
 	}
