@@ -45,30 +45,38 @@ func (f *connectFlags) declare(c *cobra.Command) {
 	fixedCompletion(c, "hostkeys", hostKeyModes)
 }
 
-// apply puts the flags into req. Questions are asked by ask.
-func (f *connectFlags) apply(e *env, req *engine.Request, ask *prompter) error {
-	if f.port < 0 || f.port > 65535 {
-		return usagef("--port %d: a port is 1 to 65535", f.port)
-	}
-	if f.timeout < 0 {
-		return usagef("--connect-timeout %v: a time cannot be negative", f.timeout)
-	}
-	if !slices.Contains(hostKeyModes, f.hostKeys) {
-		return usage(fmt.Errorf("--hostkeys %s: unknown mode", quoteWord(f.hostKeys)), "--hostkeys takes "+strings.Join(hostKeyModes, ", "))
-	}
-	if f.askPass && f.passFile != "" {
-		return usagef("--ask-pass and --pass-file exclude each other")
+// access is what the flags say about reaching hosts. Questions are asked by ask.
+func (f *connectFlags) access(e *env, ask *prompter) (engine.Access, error) {
+	if err := f.check(); err != nil {
+		return engine.Access{}, err
 	}
 	ask.allowed = !f.noInput
-	req.User, req.Port, req.Keys = f.user, f.port, f.keys
-	req.HostKeys, req.KnownHosts = f.hostKeys, f.knownHosts
-	req.ConnectTimeout = f.timeout
-	req.Agent = e.getenv("SSH_AUTH_SOCK")
-	req.Passphrase = passphrases(ask)
-	if !ask.allowed {
-		req.Passphrase = nil
+	a := engine.Access{
+		User: f.user, Port: f.port, Keys: f.keys,
+		HostKeys: f.hostKeys, KnownHosts: f.knownHosts,
+		ConnectTimeout: f.timeout,
+		Agent:          e.getenv("SSH_AUTH_SOCK"),
 	}
-	return f.password(e, ask, req)
+	if ask.allowed {
+		a.Passphrase = passphrases(ask)
+	}
+	var err error
+	a.Password, err = f.password(e, ask)
+	return a, err
+}
+
+func (f *connectFlags) check() error {
+	switch {
+	case f.port < 0 || f.port > 65535:
+		return usagef("--port %d: a port is 1 to 65535", f.port)
+	case f.timeout < 0:
+		return usagef("--connect-timeout %v: a time cannot be negative", f.timeout)
+	case !slices.Contains(hostKeyModes, f.hostKeys):
+		return usage(fmt.Errorf("--hostkeys %s: unknown mode", quoteWord(f.hostKeys)), "--hostkeys takes "+strings.Join(hostKeyModes, ", "))
+	case f.askPass && f.passFile != "":
+		return usagef("--ask-pass and --pass-file exclude each other")
+	}
+	return nil
 }
 
 // passphrases asks for the passphrase of a key file, and says so where it asks
@@ -85,29 +93,29 @@ func passphrases(ask *prompter) func(ctx context.Context, file string) ([]byte, 
 	}
 }
 
-// password gets the login password, once, before anything is sent.
-func (f *connectFlags) password(e *env, ask *prompter, req *engine.Request) error {
+// password gets the login password, once, before anything is sent; nil if none
+// is asked for.
+func (f *connectFlags) password(e *env, ask *prompter) (func(context.Context) (string, error), error) {
 	var secret string
 	switch {
 	case f.askPass:
 		answer, err := ask.secret(context.Background(), "login password")
 		if errors.Is(err, errNoPrompt) {
-			return usage(fmt.Errorf("--ask-pass: %w", err), "--pass-file FILE reads it from a file")
+			return nil, usage(fmt.Errorf("--ask-pass: %w", err), "--pass-file FILE reads it from a file")
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		secret = string(answer)
 	case f.passFile != "":
 		var err error
 		if secret, err = secretFile(f.passFile, e.stdin); err != nil {
-			return usage(fmt.Errorf("--pass-file: %w", err))
+			return nil, usage(fmt.Errorf("--pass-file: %w", err))
 		}
 	default:
-		return nil
+		return nil, nil
 	}
-	req.Password = func(context.Context) (string, error) { return secret, nil }
-	return nil
+	return func(context.Context) (string, error) { return secret, nil }, nil
 }
 
 // logger tells on the sink what -vv asks for; nil says nothing.

@@ -57,7 +57,7 @@ func runDemo(ctx context.Context, e *env) error {
 	defer stop.release()
 	req := engine.Request{
 		Hosts: hosts, Command: demoCommand, Fanout: 100, MaxOutput: 1 << 20, Keep: true,
-		ConnectTimeout: 5 * time.Second, KnownHosts: []string{l.KnownHostsFile()}, Keys: []string{l.KeyFile()},
+		Access: engine.Access{ConnectTimeout: 5 * time.Second, KnownHosts: []string{l.KnownHostsFile()}, Keys: []string{l.KeyFile()}},
 	}
 	// One host is down on purpose: its failure is the demo's success.
 	if code := report(e.stderr, carryOut(ctx, req, sink, stop)); code != exitUnreachable {

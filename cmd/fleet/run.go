@@ -112,8 +112,6 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	req := engine.Request{
 		Hosts: hosts, Command: line, Timeout: o.timeout,
 		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
-		Log:  logger(sink, o.show.verbose),
-		Warn: func(text string) { sink.Note("fleet: warning: " + text) },
 	}
 	if err := o.rollout.apply(&req); err != nil {
 		return err
@@ -123,9 +121,12 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	}
 	stop := catchInterrupts()
 	defer stop.release()
-	if err := o.connect.apply(e, &req, &prompter{stopped: stop.first, pause: sink.Pause}); err != nil {
+	req.Access, err = o.connect.access(e, &prompter{stopped: stop.first, pause: sink.Pause})
+	if err != nil {
 		return err
 	}
+	req.Log = logger(sink, o.show.verbose)
+	req.Warn = func(text string) { sink.Note("fleet: warning: " + text) }
 	return carryOut(ctx, req, sink, stop)
 }
 

@@ -23,8 +23,8 @@ import (
 // ask makes a request for some hosts of a fleet.
 func ask(f *sshtest.Fleet, command string, hosts ...*lab.Host) Request {
 	req := Request{
-		Command: command, Fanout: 200, MaxOutput: 1 << 20, ConnectTimeout: 5 * time.Second,
-		User: f.User(), Keys: []string{f.KeyFile}, KnownHosts: []string{f.KnownHosts},
+		Command: command, Fanout: 200, MaxOutput: 1 << 20,
+		Access: Access{ConnectTimeout: 5 * time.Second, User: f.User(), Keys: []string{f.KeyFile}, KnownHosts: []string{f.KnownHosts}},
 	}
 	req.Hosts = entries(hosts...)
 	return req
@@ -52,9 +52,9 @@ func numbered(first string, n int) []string {
 
 // retarget changes how some of the run's hosts are reached.
 func retarget(r *Run, change func(host string, t *sshpool.Target)) {
-	for name, target := range r.plan.byName {
+	for name, target := range r.reach.byName {
 		change(name, &target)
-		r.plan.byName[name] = target
+		r.reach.byName[name] = target
 	}
 }
 

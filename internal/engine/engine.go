@@ -3,6 +3,7 @@
 // line, and later the daemon and its workers, all run through here.
 //
 //	request.go   what can be asked for
+//	access.go    what can be said about reaching hosts
 //	targets.go   how each host is reached: flags over inventory over defaults
 //	engine.go    the run itself: scheduler, pool and sink put together
 //	results.go   from the scheduler's events to the sink's
@@ -28,7 +29,7 @@ import (
 type Run struct {
 	id     string
 	req    Request
-	plan   targets
+	reach  *Targets
 	store  *output.Store
 	pool   *sshpool.Pool
 	poller *sshpool.Poller
@@ -41,18 +42,18 @@ func New(ctx context.Context, req Request) (*Run, error) {
 	if len(req.Hosts) == 0 {
 		return nil, errors.New("no hosts to run on")
 	}
-	plan, err := resolveTargets(ctx, req)
+	reach, err := req.Reach(ctx, req.Hosts)
 	if err != nil {
 		return nil, err
 	}
 	r := &Run{
 		id:    ulid.Make().String(),
 		req:   req,
-		plan:  plan,
+		reach: reach,
 		store: output.NewStore(outputMemory, ""),
 		pool:  sshpool.NewPool(sshpool.PoolConfig{Log: req.Log}),
 	}
-	r.poller = sshpool.NewPoller(r.pool, plan.target, req.Stops)
+	r.poller = sshpool.NewPoller(r.pool, reach.Target, req.Stops)
 	return r, nil
 }
 
@@ -62,7 +63,7 @@ const outputMemory = 64 << 20
 // Close ends what is left of the run: connections and kept output. The results
 // given to the sink cannot be read any more.
 func (r *Run) Close() error {
-	return errors.Join(r.poller.Close(), r.pool.Close(), r.plan.close(), r.store.Close())
+	return errors.Join(r.poller.Close(), r.pool.Close(), r.reach.Close(), r.store.Close())
 }
 
 // Run carries the run out and returns its summary; sink.Finish is left to the
@@ -85,7 +86,7 @@ func (r *Run) Run(sink event.Sink) (event.Summary, error) {
 	}
 	sink.Start(event.Run{ID: r.id, Command: r.req.Command, Hosts: len(r.req.Hosts), Time: time.Now()})
 	report, err := scheduler.Run(plan, r.poller)
-	for _, err := range r.plan.unwritten() {
+	for _, err := range r.reach.Unwritten() {
 		r.req.warn(err)
 	}
 	summary := event.Summary{Run: r.id, Counts: report.Counts, Wall: report.Wall}

@@ -35,7 +35,7 @@ func resolveWith(res sshpool.Resolver) func(*Run) {
 		r.poller.Close()
 		r.pool.Close()
 		r.pool = sshpool.NewPool(sshpool.PoolConfig{Resolver: res})
-		r.poller = sshpool.NewPoller(r.pool, r.plan.target, r.req.Stops)
+		r.poller = sshpool.NewPoller(r.pool, r.reach.Target, r.req.Stops)
 	}
 }
 

@@ -152,7 +152,7 @@ func runProcess(task []byte) (any, error) {
 	}
 	r, err := New(context.Background(), Request{
 		Hosts: inv.Hosts(), Command: want.Command, Fanout: want.Fanout, MaxOutput: want.MaxOutput,
-		Keep: render.NeedsCaptures(want.Mode), ConnectTimeout: time.Minute, Timeout: want.Timeout,
+		Keep: render.NeedsCaptures(want.Mode), Access: Access{ConnectTimeout: time.Minute}, Timeout: want.Timeout,
 	})
 	if err != nil {
 		return nil, err

@@ -14,17 +14,17 @@ import (
 	"fleet/sshpool/hostkeys"
 )
 
-// targets says for each host how it is reached. Logins and host key policies
+// Targets says for each host how it is reached. Logins and host key policies
 // are shared between hosts that have the same ones, so that a key is opened, and
-// a known_hosts file read, once.
-type targets struct {
+// a known_hosts file read, once. It may be used from many goroutines at once.
+type Targets struct {
 	byName   map[string]sshpool.Target
 	policies []*hostkeys.Policy
 	auths    []*sshpool.Auth
 }
 
-// unwritten are the host keys that were accepted but could not be kept.
-func (t targets) unwritten() (problems []error) {
+// Unwritten are the host keys that were accepted but could not be kept.
+func (t *Targets) Unwritten() (problems []error) {
 	for _, p := range t.policies {
 		if err := p.Unwritten(); err != nil {
 			problems = append(problems, err)
@@ -33,8 +33,8 @@ func (t targets) unwritten() (problems []error) {
 	return problems
 }
 
-// close ends the connections to agents.
-func (t targets) close() error {
+// Close ends the connections to agents.
+func (t *Targets) Close() error {
 	var errs []error
 	for _, a := range t.auths {
 		errs = append(errs, a.Close())
@@ -42,7 +42,8 @@ func (t targets) close() error {
 	return errors.Join(errs...)
 }
 
-func (t targets) target(host string) (sshpool.Target, error) {
+// Target is how the host of that name is reached.
+func (t *Targets) Target(host string) (sshpool.Target, error) {
 	target, ok := t.byName[host]
 	if !ok {
 		return sshpool.Target{}, errors.New("host is not part of this run")
@@ -50,20 +51,24 @@ func (t targets) target(host string) (sshpool.Target, error) {
 	return target, nil
 }
 
-func resolveTargets(ctx context.Context, req Request) (targets, error) {
-	r := &resolver{req: req, auths: map[string]*sshpool.Auth{}, policies: map[string]*hostkeys.Policy{}}
+// Reach says how to reach hosts: it reads the files that are named for them and
+// opens their keys, asking for passphrases where needed. Nothing is sent. The
+// caller closes what it gets. An error is about the settings, not about a host
+// that does not answer.
+func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, error) {
+	r := &resolver{Access: a, auths: map[string]*sshpool.Auth{}, policies: map[string]*hostkeys.Policy{}}
 	me, err := user.Current()
 	if err != nil {
-		return targets{}, fmt.Errorf("look up own user: %w", err)
+		return nil, fmt.Errorf("look up own user: %w", err)
 	}
 	r.me, r.home = me.Username, me.HomeDir
-	if err := unsupported(req.Hosts); err != nil {
-		return targets{}, err
+	if err := unsupported(hosts); err != nil {
+		return nil, err
 	}
-	all := targets{byName: make(map[string]sshpool.Target, len(req.Hosts))}
-	for _, h := range req.Hosts {
+	all := &Targets{byName: make(map[string]sshpool.Target, len(hosts))}
+	for _, h := range hosts {
 		if all.byName[h.Name], err = r.resolve(h); err != nil {
-			return targets{}, fmt.Errorf("host %s: %w", h.Name, err)
+			return nil, fmt.Errorf("host %s: %w", h.Name, err)
 		}
 	}
 	all.auths = r.order
@@ -72,7 +77,7 @@ func resolveTargets(ctx context.Context, req Request) (targets, error) {
 	}
 	for _, a := range all.auths {
 		if err := a.Prepare(ctx); err != nil {
-			return targets{}, errors.Join(err, all.close())
+			return nil, errors.Join(err, all.Close())
 		}
 	}
 	return all, nil
@@ -105,7 +110,7 @@ func unsupported(hosts []*inventory.Host) error {
 }
 
 type resolver struct {
-	req      Request
+	Access
 	me, home string
 	auths    map[string]*sshpool.Auth
 	order    []*sshpool.Auth // auths, as they came up
@@ -119,18 +124,18 @@ func (r *resolver) resolve(h *inventory.Host) (sshpool.Target, error) {
 	}
 	return sshpool.Target{
 		Address:  cmp.Or(h.Address, h.Name),
-		Port:     cmp.Or(r.req.Port, h.Port, 22),
-		User:     cmp.Or(r.req.User, h.User, r.me),
+		Port:     cmp.Or(r.Port, h.Port, 22),
+		User:     cmp.Or(r.User, h.User, r.me),
 		Auth:     r.auth(h),
 		HostKeys: policy,
-		Limits:   sshpool.Limits{Total: cmp.Or(r.req.ConnectTimeout, h.ConnectTimeout)},
-		Log:      r.req.Log,
+		Limits:   sshpool.Limits{Total: cmp.Or(r.ConnectTimeout, h.ConnectTimeout)},
+		Log:      r.Log,
 	}, nil
 }
 
 // auth is the login of h: the named keys, or the agent's and the usual files.
 func (r *resolver) auth(h *inventory.Host) *sshpool.Auth {
-	keys := r.req.Keys
+	keys := r.Keys
 	if len(keys) == 0 {
 		keys = h.Key
 	}
@@ -139,10 +144,10 @@ func (r *resolver) auth(h *inventory.Host) *sshpool.Auth {
 		return a
 	}
 	a := &sshpool.Auth{
-		AgentSocket:    r.req.Agent,
+		AgentSocket:    r.Agent,
 		IdentitiesOnly: len(keys) > 0,
-		Password:       r.req.Password,
-		Passphrase:     r.req.Passphrase,
+		Password:       r.Password,
+		Passphrase:     r.Passphrase,
 	}
 	for _, key := range keys {
 		a.Keys = append(a.Keys, r.expand(key))
@@ -166,14 +171,14 @@ const systemKnownHosts = "/etc/ssh/ssh_known_hosts"
 // policy is what checks the host key of h: the keys that the inventory pins,
 // or known_hosts files.
 func (r *resolver) policy(h *inventory.Host) (sshpool.HostKeyChecker, error) {
-	mode, err := hostKeyMode(r.req.HostKeys)
+	mode, err := hostKeyMode(r.HostKeys)
 	if err != nil {
 		return nil, err
 	}
 	if len(h.HostKey) > 0 && mode != hostkeys.InsecureOff {
 		return hostkeys.ParsePins(h.HostKey)
 	}
-	files := r.req.KnownHosts
+	files := r.KnownHosts
 	if len(files) == 0 {
 		files = h.KnownHosts
 	}
@@ -193,7 +198,7 @@ func (r *resolver) policy(h *inventory.Host) (sshpool.HostKeyChecker, error) {
 		return nil, err
 	}
 	if err := index.Problems(); err != nil {
-		r.req.warn(err)
+		r.warn(err)
 	}
 	p := &hostkeys.Policy{Mode: mode, Index: index, File: paths[0]}
 	r.policies[id] = p
