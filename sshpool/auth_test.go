@@ -331,3 +331,11 @@ func realTarget(t testing.TB, s *sshtest.Server) Target {
 	return Target{Address: s.Addresses[0], Port: s.Port, User: s.User,
 		Auth: &Auth{Keys: []string{s.KeyFile}}, HostKeys: &hostkeys.Policy{Index: index}}
 }
+
+// onePassphrase answers with the passphrase and counts how often.
+func onePassphrase(asked *int, passphrase string) func(context.Context, string) ([]byte, error) {
+	return func(context.Context, string) ([]byte, error) {
+		*asked++
+		return []byte(passphrase), nil
+	}
+}

@@ -50,7 +50,7 @@ func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {
 		key = addrs[0].String()
 	}
 	if pass == nil {
-		return dialAddrs(ctx, &t, addrs)
+		pass = func(context.Context, string) (func(error), error) { return func(error) {}, nil }
 	}
 	leave, err := pass(ctx, key)
 	if err != nil {
@@ -58,7 +58,22 @@ func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {
 	}
 	c, err := dialAddrs(ctx, &t, addrs)
 	leave(err)
+	t.note(key, c, err)
 	return c, err
+}
+
+// note logs how a dial ended.
+func (t *Target) note(to string, c *Conn, err error) {
+	if t.Log == nil {
+		return
+	}
+	if err != nil {
+		t.Log.Debug("dial", "address", t.addr(), "to", to, "user", t.User, "error", err)
+		return
+	}
+	algo := c.Algorithms()
+	t.Log.Debug("dial", "address", t.addr(), "to", to, "user", t.User, "took", c.Took(),
+		"version", excerpt(c.ssh.ServerVersion()), "kex", algo.KeyExchange, "hostkey", algo.HostKey, "cipher", algo.Write.Cipher)
 }
 
 // dialAddrs does all that comes after the name lookup.

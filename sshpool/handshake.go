@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -144,9 +145,17 @@ func hostKeyError(err error) *Error {
 	return e
 }
 
+// safeAlgorithms is the default of Algorithms; it is not changed.
+var safeAlgorithms = sync.OnceValue(func() ssh.Algorithms {
+	safe := ssh.SupportedAlgorithms()
+	safe.Ciphers = preferAES(safe.Ciphers)
+	safe.MACs = withoutSHA1(safe.MACs)
+	return safe
+})
+
 // config is the part of the library's configuration that names algorithms.
 func (a *Algorithms) config() ssh.Config {
-	safe := ssh.SupportedAlgorithms()
+	safe := safeAlgorithms()
 	pick := func(own, def []string) []string {
 		if len(own) > 0 {
 			return own
@@ -155,8 +164,8 @@ func (a *Algorithms) config() ssh.Config {
 	}
 	return ssh.Config{
 		KeyExchanges: pick(a.KeyExchanges, safe.KeyExchanges),
-		Ciphers:      pick(a.Ciphers, preferAES(safe.Ciphers)),
-		MACs:         pick(a.MACs, withoutSHA1(safe.MACs)),
+		Ciphers:      pick(a.Ciphers, safe.Ciphers),
+		MACs:         pick(a.MACs, safe.MACs),
 	}
 }
 

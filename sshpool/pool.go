@@ -213,6 +213,10 @@ func (p *Pool) drop(e *entry) {
 	if p.entries[e.key] == e {
 		delete(p.entries, e.key)
 	}
+	if p.closed { // Close no longer waits for anything
+		go e.conn.Close()
+		return
+	}
 	p.dials.Add(1)
 	go func() {
 		defer p.dials.Done()

@@ -172,3 +172,17 @@ func TestDialHook(t *testing.T) {
 	_, err = Dial(testContext(t), target)
 	wantError(t, err, KindInternal, StageTCP)
 }
+
+type panicResolver struct{}
+
+func (panicResolver) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	panic("resolver")
+}
+
+func TestResolverPanics(t *testing.T) {
+	_, target := named(t, "good.example", panicResolver{})
+	_, err := Dial(testContext(t), target)
+	if e := wantError(t, err, KindInternal, StageDNS); e.Text != "panic: resolver" {
+		t.Errorf("text %q", e.Text)
+	}
+}

@@ -30,7 +30,8 @@ type Target struct {
 	// keys are read and passphrases asked once.
 	Auth *Auth
 	// HostKeys checks the host's key; required. A nil checker is an error and
-	// never means "accept".
+	// never means "accept". A Pool compares checkers to tell connections apart,
+	// so that its type must be comparable; a pointer is.
 	HostKeys HostKeyChecker
 	// KnownAs is the name under which HostKeys is asked; empty means Address.
 	KnownAs string
