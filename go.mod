@@ -3,8 +3,11 @@ module fleet
 go 1.26.0
 
 require (
-	// Display width and stripping of terminal sequences.
+	// Tests: stripping of terminal sequences. Not in the program: go-runewidth below it
+	// fills tables for 20 ms at every start.
 	github.com/charmbracelet/x/ansi v0.11.9
+	// Width of text on a terminal.
+	github.com/clipperhouse/displaywidth v0.11.0
 	// Tests: readable differences.
 	github.com/google/go-cmp v0.7.0
 	// Run ids that sort by time.
@@ -27,7 +30,6 @@ require (
 
 require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
-	github.com/clipperhouse/displaywidth v0.11.0 // indirect
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/kr/text v0.2.0 // indirect

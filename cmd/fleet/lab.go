@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"fleet/internal/lab"
@@ -87,8 +86,18 @@ func faultHelp() string {
 		if f.Arg != "" {
 			name += "=" + f.Arg
 		}
-		doc := strings.ReplaceAll(ansi.Wordwrap(f.Doc, 54, ""), "\n", "\n"+strings.Repeat(" ", 25))
-		fmt.Fprintf(&b, "  %-22s %s\n", name, doc)
+		fmt.Fprintf(&b, "  %-22s", name)
+		const margin, width = 24, 79
+		column := margin
+		for word := range strings.FieldsSeq(f.Doc) {
+			if column+1+len(word) > width {
+				b.WriteString("\n" + strings.Repeat(" ", margin))
+				column = margin
+			}
+			b.WriteString(" " + word)
+			column += 1 + len(word)
+		}
+		b.WriteByte('\n')
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

@@ -3,8 +3,6 @@ package render
 import (
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"fleet/scheduler"
 )
 
@@ -72,7 +70,7 @@ func (b *base) wrap(prefix, text string) string {
 	p.WriteString(strings.TrimSuffix(prefix, " "))
 	col := len(prefix) - 1
 	for word := range strings.FieldsSeq(text) {
-		w := ansi.StringWidth(word)
+		w := columns(word)
 		if col+1+w > width && col >= len(prefix) {
 			p.WriteString("\n" + strings.Repeat(" ", len(prefix)-1))
 			col = len(prefix) - 1

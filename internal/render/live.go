@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"fleet/internal/event"
 )
 
@@ -37,7 +35,7 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // Started implements event.Sink.
 func (l *live) Started(host string, at time.Time) {
 	if l.o.OutTerminal || l.o.ErrTerminal {
-		if w := int64(ansi.StringWidth(SafeLine(host))); w <= padMax && w > l.pad.Load() {
+		if w := int64(columns(SafeLine(host))); w <= padMax && w > l.pad.Load() {
 			l.pad.Store(w)
 		}
 	}
@@ -116,7 +114,7 @@ func (l *live) prefix(host string, terminal, color bool) []byte {
 		p = append(p, name...)
 	}
 	p = append(p, ": "...)
-	for w := int64(ansi.StringWidth(name)); terminal && w < l.pad.Load(); w++ {
+	for w := int64(columns(name)); terminal && w < l.pad.Load(); w++ {
 		p = append(p, ' ')
 	}
 	return p

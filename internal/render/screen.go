@@ -4,8 +4,6 @@ import (
 	"io"
 	"sync"
 	"time"
-
-	"github.com/charmbracelet/x/ansi"
 )
 
 const (
@@ -150,7 +148,7 @@ func (s *screen) draw() {
 	if !s.bol || s.failed != nil {
 		return
 	}
-	line := ansi.Truncate(s.status(), max(s.width()-1, 1), "…")
+	line := cut(s.status(), max(s.width()-1, 1))
 	s.last = time.Now()
 	if line == "" {
 		s.erase()

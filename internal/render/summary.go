@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/charmbracelet/x/ansi"
-
 	"fleet/internal/event"
 	"fleet/scheduler"
 )
@@ -139,14 +137,14 @@ func (b *base) foldFor(hosts []string, terminal bool) string {
 		return SafeLine(hosts[0])
 	}
 	whole := SafeLine(b.o.Fold(hosts))
-	if !terminal || ansi.StringWidth(whole) <= foldCols {
+	if !terminal || columns(whole) <= foldCols {
 		return whole
 	}
 	sorted := slices.Clone(hosts)
 	slices.Sort(sorted)
 	for n := min(len(sorted)-1, foldCols/2); ; n /= 2 {
 		part := SafeLine(b.o.Fold(sorted[:n]))
-		if n == 1 || ansi.StringWidth(part) <= foldCols {
+		if n == 1 || columns(part) <= foldCols {
 			return fmt.Sprintf("%s and %d more", part, len(sorted)-n)
 		}
 	}

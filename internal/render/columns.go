@@ -1,0 +1,11 @@
+package render
+
+import "github.com/clipperhouse/displaywidth"
+
+// columns is how wide a terminal shows s, which holds no escape sequences.
+func columns(s string) int { return displaywidth.String(s) }
+
+// cut shortens a line, which may be coloured, to at most n columns.
+func cut(line string, n int) string {
+	return displaywidth.Options{ControlSequences: true}.TruncateString(line, n, "…")
+}
