@@ -271,8 +271,8 @@ func outcome(err error) error {
 	switch {
 	case e.Kind == KindCanceled:
 		s.Outcome, s.Err = scheduler.Canceled, scheduler.ErrCanceled
-	case e.Kind == KindConnLost && e.Sent:
-		s.Outcome = scheduler.Lost
+	case e.Sent && (e.Kind == KindConnLost || e.Kind == KindTimeout):
+		s.Outcome = scheduler.Lost // gone, or never answered: the command may have run
 	case e.Sent, e.Kind == KindPermission:
 		s.Outcome = scheduler.Failed
 	}

@@ -260,13 +260,21 @@ func (p *Pool) Close() error {
 func (p *Pool) connect(ctx context.Context, t Target) (*Conn, int, error) {
 	t.Limits = t.Limits.withDefaults()
 	total := t.Limits.Total
-	began := time.Now()
+	var began time.Time // of the first attempt, once the pacer let it
+	enter := func(ctx context.Context, key string) (func(error), error) {
+		leave, err := p.pacer.enter(ctx, key)
+		if began.IsZero() {
+			began = time.Now()
+		}
+		return leave, err
+	}
 	for n := 1; ; n++ {
 		if err := p.logins.check(); err != nil {
 			return nil, n - 1, err
 		}
-		c, err := dial(ctx, t, p.pacer.enter)
+		c, err := dial(ctx, t, enter)
 		p.logins.note(err)
+		t.logAttempt(ctx, n, c, err)
 		if err == nil {
 			return c, n, nil
 		}
@@ -279,6 +287,7 @@ func (p *Pool) connect(ctx context.Context, t Target) (*Conn, int, error) {
 		if !again || total > 0 && time.Since(began)+wait >= total {
 			return nil, n, e
 		}
+		t.logWait(ctx, wait)
 		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:

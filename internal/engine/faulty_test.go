@@ -46,7 +46,7 @@ var endless = []faulty{
 	{"slow-auth=1h", never, scheduler.KindTimeout, scheduler.StageAuth, "timeout in auth after LIMIT", 1, -1, 0, 1},
 	{"freeze", never, scheduler.KindTimeout, scheduler.StageChannel, "timeout in channel after LIMIT", 1, 1, 0, 1},
 	{"hang-channel", never, scheduler.KindTimeout, scheduler.StageChannel, "timeout in channel after LIMIT", 1, 1, 0, 1},
-	{"hang-exec", failed, scheduler.KindTimeout, scheduler.StageChannel, "timeout in channel after LIMIT", 1, 1, 1, 1},
+	{"hang-exec", lost, scheduler.KindTimeout, scheduler.StageChannel, "timeout in channel after LIMIT", 1, 1, 1, 1},
 }
 
 // prompt are faults that show by themselves, and healthy hosts with bad manners.
