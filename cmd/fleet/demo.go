@@ -80,7 +80,7 @@ One host answered otherwise, one was down: both were told apart from the rest,
 and the exit status of such a run is 4, so that a script knows.
 
 Next:
-  fleet lab                              keep such a fleet running, to try commands on
+  fleet lab                              keep such a fleet running
   fleet lab --fault web03=hang           the same, with a host that hangs
   fleet run -i hosts.yaml web -- uptime  run on hosts of your own
   fleet hosts --help                     how to say which hosts
