@@ -94,6 +94,7 @@ type authTrace struct {
 	keys     []string // the keys offered, as the error shows them
 	methods  []string // methods used since the last partial success
 	partial  int      // partial successes so far
+	passed   []string // and the methods of each
 	accepted []string // keys that succeeded in part
 	last     string   // key offered last
 	allowed  []string // what the host allows
@@ -127,6 +128,7 @@ func (d *dialer) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	}
 	if n := len(c.PartialSuccessMethods); n > tr.partial {
 		tr.partial = n
+		tr.passed = append(tr.passed, c.PartialSuccessMethods[n-1])
 		if tr.last != "" && c.PartialSuccessMethods[n-1] == "publickey" {
 			tr.accepted = append(tr.accepted, tr.last)
 		}

@@ -18,6 +18,7 @@ type Conn struct {
 	wire   *wire
 	key    ssh.PublicKey
 	took   time.Duration
+	facts  Facts
 	limits Limits
 	slots  sessionSlots
 	alive  *keepalive

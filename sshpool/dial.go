@@ -30,6 +30,9 @@ type dialer struct {
 	until time.Time     // of the stage; zero is none
 	wire  *wire
 	auth  authTrace
+
+	facts  Facts     // so far
+	lapped time.Time // up to when they count the stages' times
 }
 
 func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {
@@ -40,14 +43,16 @@ func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, canceledError(ctx, opDial, StageTCP)
 	}
-	var addrs []netip.AddrPort
+	facts := Facts{KnownAs: t.knownAs()}
 	key := t.addr()
 	if t.DialContext == nil {
 		var err error
-		if addrs, err = resolve(ctx, &t); err != nil {
-			return nil, err
+		began := time.Now()
+		facts.Addresses, err = resolve(ctx, &t)
+		if facts.DNS = time.Since(began); err != nil {
+			return nil, facts.with(err)
 		}
-		key = addrs[0].String()
+		key = facts.Addresses[0].String()
 	}
 	if pass == nil {
 		pass = func(context.Context, string) (func(error), error) { return func(error) {}, nil }
@@ -56,7 +61,7 @@ func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := dialAddrs(ctx, &t, addrs)
+	c, err := dialAddrs(ctx, &t, facts)
 	leave(err)
 	t.note(key, c, err)
 	return c, err
@@ -77,8 +82,8 @@ func (t *Target) note(to string, c *Conn, err error) {
 }
 
 // dialAddrs does all that comes after the name lookup.
-func dialAddrs(ctx context.Context, t *Target, addrs []netip.AddrPort) (c *Conn, err error) {
-	d := &dialer{ctx: ctx, t: t}
+func dialAddrs(ctx context.Context, t *Target, facts Facts) (c *Conn, err error) {
+	d := &dialer{ctx: ctx, t: t, facts: facts}
 	defer func() {
 		if v := recover(); v != nil { // of a hook, a prompt or a malformed peer
 			c, err = nil, panicError(opDial, d.stage, v)
@@ -91,9 +96,9 @@ func dialAddrs(ctx context.Context, t *Target, addrs []netip.AddrPort) (c *Conn,
 	if t.Limits.Total > 0 {
 		d.end = began.Add(t.Limits.Total)
 	}
-	nc, err := d.tcp(addrs)
+	nc, err := d.tcp(facts.Addresses)
 	if err != nil {
-		return nil, err
+		return nil, d.found(false).with(err)
 	}
 	d.wire = newWire(nc)
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
@@ -104,9 +109,9 @@ func dialAddrs(ctx context.Context, t *Target, addrs []netip.AddrPort) (c *Conn,
 	}
 	if err != nil {
 		nc.Close()
-		return nil, err
+		return nil, d.found(false).with(err)
 	}
-	c.took = time.Since(began)
+	c.took, c.facts = time.Since(began), d.found(true)
 	return c, nil
 }
 
@@ -142,6 +147,7 @@ func (d *dialer) tcp(addrs []netip.AddrPort) (net.Conn, error) {
 
 // enter begins a stage with its own limit, within what remains of Total.
 func (d *dialer) enter(stage Stage, limit time.Duration) {
+	d.lap()
 	d.stage, d.limit, d.until = stage, d.t.Limits.Total, d.end
 	if limit > 0 {
 		if own := time.Now().Add(limit); d.end.IsZero() || own.Before(d.end) {

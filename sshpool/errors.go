@@ -76,6 +76,7 @@ type Error struct {
 
 	after   time.Time // of a throttled attempt: when the next may come
 	untried bool      // of a login: none was tried
+	facts   *Facts    // of a dial; see DialFacts
 }
 
 func (e *Error) Error() string {

@@ -1,0 +1,94 @@
+package sshpool
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Facts are what a dial found out on its way, complete for a Conn and up to
+// where it ended for one that did not come about. A stage that was not reached
+// has the time 0.
+type Facts struct {
+	Addresses []netip.AddrPort // what the name means, in the order tried; empty where a hook made the transport
+	DNS       time.Duration    // the name lookup, with the wait for its turn
+	TCP       time.Duration    // the transport, whatever makes it
+	Banner    time.Duration    // until the peer's version line was there
+	Kex       time.Duration    // key exchange and the check of the host key
+	Auth      time.Duration    // login, with the time that people took to answer
+	KnownAs   string           // "name:port" under which the host key was looked up
+	// Methods are those that the login took, in order: "publickey", or
+	// "publickey" and "password" where the host asked for both.
+	Methods []string
+	// Keys are the keys that logged in, one for each publickey in Methods: type,
+	// fingerprint and, in parentheses, where the key is from.
+	Keys []string
+}
+
+// Facts tells how the connection came about.
+func (c *Conn) Facts() Facts {
+	f := c.facts
+	f.Addresses, f.Methods, f.Keys = slices.Clone(f.Addresses), slices.Clone(f.Methods), slices.Clone(f.Keys)
+	return f
+}
+
+// DialFacts gives what a dial that ended with err had found out by then; false
+// if err is of no dial, or of one that never began.
+func DialFacts(err error) (Facts, bool) {
+	var e *Error
+	if !errors.As(err, &e) || e.facts == nil {
+		return Facts{}, false
+	}
+	return *e.facts, true
+}
+
+// lap adds the time since the last lap to the stage that was under way.
+func (d *dialer) lap() {
+	now := time.Now()
+	if !d.lapped.IsZero() {
+		took := now.Sub(d.lapped)
+		switch d.stage {
+		case StageTCP:
+			d.facts.TCP += took
+		case StageBanner:
+			d.facts.Banner += took
+		case StageKex:
+			d.facts.Kex += took
+		case StageAuth:
+			d.facts.Auth += took
+		}
+	}
+	d.lapped = now
+}
+
+// found gives the facts of a dial that has ended, well or not.
+func (d *dialer) found(loggedIn bool) Facts {
+	d.lap()
+	f := d.facts
+	if !loggedIn {
+		return f
+	}
+	f.Methods = append(f.Methods, d.auth.passed...)
+	f.Keys = append(f.Keys, d.auth.accepted...)
+	if n := len(d.auth.methods); n > 0 {
+		last := d.auth.methods[n-1]
+		f.Methods = append(f.Methods, last)
+		if last == "publickey" {
+			f.Keys = append(f.Keys, d.auth.last)
+		}
+	}
+	return f
+}
+
+// with gives err, of a dial, with what it had found out. The error itself may be
+// one that other dials share, as of a jump host, and stays as it is.
+func (f Facts) with(err error) error {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	own := *e
+	own.facts = &f
+	return &own
+}
