@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -127,7 +128,19 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	}
 	req.Log = logger(sink, o.show.verbose)
 	req.Warn = func(text string) { sink.Note("fleet: warning: " + text) }
+	collectLess(e, len(req.Hosts))
 	return carryOut(ctx, req, sink, stop)
+}
+
+// collectLess lets the garbage of a run of some thousand hosts, mostly spent
+// handshakes, grow to twice the live memory instead of once: 7 % less CPU for
+// 6 MB at a fanout of 100. Larger inventories are live memory, not to be
+// tripled. Whoever sets GOGC knows better.
+func collectLess(e *env, hosts int) {
+	const percent, most = 200, 20_000
+	if hosts <= most && e.getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
 }
 
 // carryOut runs req to its end, or until the user wants to leave at once.
