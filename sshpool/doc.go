@@ -5,7 +5,8 @@
 //
 // Start here:
 //
-//   - [Dial] connects and logs in to one [Target]; [Conn.Exec] runs a command.
+//   - [Dial] connects and logs in to one [Target]; [Conn.Exec] runs a command,
+//     [Conn.Shell] opens a shell, on a terminal or not.
 //   - [Auth] holds the keys, the agent and the passwords, shared by all targets.
 //   - [HostKeyChecker] decides about host keys; package hostkeys has one that
 //     reads known_hosts files.
@@ -16,7 +17,7 @@
 //
 // The files follow a connection's life: target.go, resolve.go, dial.go, wire.go
 // (bytes up to the version line), handshake.go, auth.go, keys.go, agent.go,
-// conn.go, session.go, exec.go, keepalive.go; then pool.go, pacer.go,
+// conn.go, session.go, exec.go, shell.go, keepalive.go; then pool.go, pacer.go,
 // breaker.go for many hosts and poller.go for the scheduler.
 //
 // All types are safe for concurrent use unless they say otherwise.

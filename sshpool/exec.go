@@ -35,6 +35,14 @@ type Command struct {
 	// Env is set on the host, as KEY=VALUE. A host refuses what its AcceptEnv
 	// does not list; then the command is not run.
 	Env []string
+	// OfferEnv is as Env, but the command is run without what the host refuses,
+	// as ssh(1) does with SendEnv and SetEnv.
+	OfferEnv []string
+	// PTY, where not nil, asks for a terminal. All output then comes on Stdout,
+	// as the terminal shows it. A host that gives none does not run the command.
+	PTY *PTY
+
+	shell bool // the user's login shell instead of Text
 }
 
 // DrainTime is how long output is still read after the exit status came, when
@@ -59,15 +67,29 @@ func (c *Conn) Exec(ctx context.Context, command string, stdout, stderr io.Write
 // when the host did not answer, KindSessionLimit, KindPermission when the host
 // refuses to run commands, KindCanceled when ctx ended.
 func (c *Conn) Run(ctx context.Context, cmd Command) (ExecResult, error) {
-	s, err := c.session(ctx)
+	r, err := c.begin(ctx, cmd)
 	if err != nil {
 		return ExecResult{}, err
 	}
-	r := &running{c: c, s: s, ctx: ctx, limit: newLimit(c.limits.Channel),
-		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
-		done: make(chan *sink, 2), replied: make(chan reply, 1)}
-	defer r.limit.stop()
 	r.start(cmd)
+	err = r.end()
+	return r.res, err
+}
+
+// begin gets cmd a session.
+func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
+	s, err := c.session(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &running{c: c, s: s, ctx: ctx, limit: newLimit(c.limits.Channel),
+		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
+		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{})}, nil
+}
+
+// end follows a command that was started to its end.
+func (r *running) end() error {
+	defer r.limit.stop()
 	failure := r.wait()
 	r.finish()
 	if failure == nil {
@@ -77,7 +99,7 @@ func (c *Conn) Run(ctx context.Context, cmd Command) (ExecResult, error) {
 				Text: "write output: " + failure.Error()}
 		}
 	}
-	return r.res, failure
+	return failure
 }
 
 // reply is the host's answer to the requests that start a command.
@@ -100,7 +122,9 @@ type running struct {
 	limit    limit // of the reply, later of the drain
 	exited   bool  // exit-status or exit-signal came
 	closed   bool  // the channel is closed and will say no more
-	started  bool  // the host agreed to run the command
+
+	patient bool          // the drain time is one of silence
+	ready   chan struct{} // closed when the host has agreed to run the command
 }
 
 // start sends the command and reads its streams.
@@ -117,13 +141,16 @@ func (r *running) start(cmd Command) {
 // the first that was refused, else to the last.
 func (r *running) request(cmd Command) reply {
 	ch := r.s.ch
-	for _, kv := range cmd.Env {
-		k, v, _ := strings.Cut(kv, "=")
-		if ok, err := ch.SendRequest("env", true, appendString(appendString(nil, k), v)); !ok {
-			return reply{false, "environment variable " + k, err}
-		}
+	if refused := r.prepare(cmd); refused != nil {
+		return *refused
 	}
-	ok, err := ch.SendRequest("exec", true, appendString(make([]byte, 0, 4+len(cmd.Text)), cmd.Text))
+	what, request, payload := "command", "exec", []byte(nil)
+	if cmd.shell {
+		what, request = "shell", "shell"
+	} else {
+		payload = appendString(make([]byte, 0, 4+len(cmd.Text)), cmd.Text)
+	}
+	ok, err := ch.SendRequest(request, true, payload)
 	switch {
 	case ok && cmd.Stdin == nil:
 		ch.CloseWrite()
@@ -133,7 +160,31 @@ func (r *running) request(cmd Command) reply {
 			ch.CloseWrite()
 		}()
 	}
-	return reply{ok, "command", err}
+	return reply{ok, what, err}
+}
+
+// prepare sends the requests that come before the command; nil if all were
+// granted.
+func (r *running) prepare(cmd Command) *reply {
+	ch := r.s.ch
+	for _, kv := range cmd.OfferEnv {
+		k, v, _ := strings.Cut(kv, "=")
+		if _, err := ch.SendRequest("env", false, appendString(appendString(nil, k), v)); err != nil {
+			return &reply{false, "environment variable " + k, err}
+		}
+	}
+	for _, kv := range cmd.Env {
+		k, v, _ := strings.Cut(kv, "=")
+		if ok, err := ch.SendRequest("env", true, appendString(appendString(nil, k), v)); !ok {
+			return &reply{false, "environment variable " + k, err}
+		}
+	}
+	if cmd.PTY != nil {
+		if ok, err := ch.SendRequest("pty-req", true, cmd.PTY.request()); !ok {
+			return &reply{false, "terminal", err}
+		}
+	}
+	return nil
 }
 
 // appendString appends a string as RFC 4251 section 5 writes it.
@@ -164,6 +215,10 @@ func (r *running) wait() error {
 			ended++
 		case <-r.limit.c:
 			if r.exited {
+				if rest := r.unquiet(); rest > 0 {
+					r.limit = newLimit(rest)
+					continue
+				}
 				r.res.Lingering = true
 				return nil
 			}
@@ -186,7 +241,7 @@ func (r *running) note(req *ssh.Request) {
 	case r.exited:
 	case req.Type == "exit-status" && len(p) == 4:
 		r.res.ExitCode, r.res.HasExit = int(binary.BigEndian.Uint32(p)), true
-		r.end()
+		r.drain()
 	case req.Type == "exit-signal":
 		var m struct {
 			Signal string
@@ -196,14 +251,14 @@ func (r *running) note(req *ssh.Request) {
 		}
 		if ssh.Unmarshal(p, &m) == nil {
 			r.res.Signal, r.res.SignalText = signalName(m.Signal), excerpt([]byte(m.Text))
-			r.end()
+			r.drain()
 		}
 	}
 	req.Reply(false, nil)
 }
 
-// end starts the drain time.
-func (r *running) end() {
+// drain starts the drain time.
+func (r *running) drain() {
 	r.exited = true
 	r.res.Took = time.Since(r.began)
 	r.limit.stop()
@@ -229,7 +284,7 @@ func signalName(s string) string {
 func (r *running) answered(a reply) error {
 	switch {
 	case a.ok:
-		r.started = true
+		close(r.ready)
 		if !r.exited {
 			r.limit.stop()
 			r.limit = limit{}

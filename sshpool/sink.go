@@ -3,6 +3,8 @@ package sshpool
 import (
 	"io"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // sink is one output stream on its way to the caller's writer.
@@ -12,6 +14,9 @@ type sink struct {
 	n      int64     // all bytes that came
 	err    error     // of the writer, the first
 	closed bool
+
+	writing atomic.Bool  // a write is under way
+	wrote   atomic.Int64 // when the last one ended, in ns since 1970; 0 is never
 }
 
 func (s *sink) write(p []byte) {
@@ -27,10 +32,13 @@ func (s *sink) write(p []byte) {
 	if s.w == nil || s.err != nil {
 		return
 	}
+	s.writing.Store(true)
 	defer func() {
 		if v := recover(); v != nil {
 			s.err = writerPanic(v)
 		}
+		s.wrote.Store(time.Now().UnixNano())
+		s.writing.Store(false)
 	}()
 	_, s.err = s.w.Write(p)
 }
@@ -41,4 +49,12 @@ func (s *sink) close() int64 {
 	defer s.mu.Unlock()
 	s.closed = true
 	return s.n
+}
+
+// quiet is for how long nothing was written; a write under way counts as none.
+func (s *sink) quiet() time.Duration {
+	if s.writing.Load() {
+		return 0
+	}
+	return time.Duration(time.Now().UnixNano() - s.wrote.Load())
 }
