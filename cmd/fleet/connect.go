@@ -16,7 +16,7 @@ import (
 )
 
 // connectFlags say how hosts are reached and logged in to. They stand above
-// what the inventory says.
+// what the inventory says, and that above ssh_config.
 type connectFlags struct {
 	user       string
 	port       int
@@ -27,21 +27,23 @@ type connectFlags struct {
 	knownHosts []string
 	timeout    time.Duration
 	noInput    bool
+	ssh        sshConfigFlags
 }
 
 var hostKeyModes = []string{"strict", "accept-new", "insecure-off"}
 
 func (f *connectFlags) declare(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringVarP(&f.user, "user", "u", "", "user to log in as (default: the inventory's, else your own name)")
-	fs.IntVarP(&f.port, "port", "p", 0, "port (default: the inventory's, else 22)")
+	fs.StringVarP(&f.user, "user", "u", "", "user to log in as (default: the inventory's, else ssh_config's, else your own name)")
+	fs.IntVarP(&f.port, "port", "p", 0, "port (default: the inventory's, else ssh_config's, else 22)")
 	fs.StringArrayVar(&f.keys, "key", nil, "private key `FILE` to log in with, may be given again")
 	fs.BoolVarP(&f.askPass, "ask-pass", "k", false, "ask once for the login password")
 	fs.StringVar(&f.passFile, "pass-file", "", "read the login password from `FILE`, - for standard input")
-	fs.StringVar(&f.hostKeys, "hostkeys", "strict", "`MODE` of checking host keys: "+strings.Join(hostKeyModes, ", "))
-	fs.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE`, may be given again (default: ~/.ssh/known_hosts, /etc/ssh/ssh_known_hosts)")
-	fs.DurationVar(&f.timeout, "connect-timeout", 0, "longest `TIME` from TCP to login (default: the inventory's, else 10s)")
+	fs.StringVar(&f.hostKeys, "hostkeys", "", "`MODE` of checking host keys: "+strings.Join(hostKeyModes, ", ")+" (default: accept-new if ssh_config says so, else strict)")
+	fs.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE`, may be given again (default: the inventory's, else those of ssh_config and ssh)")
+	fs.DurationVar(&f.timeout, "connect-timeout", 0, "longest `TIME` from TCP to login (default: the inventory's, else ssh_config's, else 10s)")
 	fs.BoolVar(&f.noInput, "no-input", false, "never ask anything")
+	f.ssh.declare(c)
 	fixedCompletion(c, "hostkeys", hostKeyModes)
 }
 
@@ -60,7 +62,11 @@ func (f *connectFlags) access(e *env, ask *prompter) (engine.Access, error) {
 	if ask.allowed {
 		a.Passphrase = passphrases(ask)
 	}
+	a.MatchExec = f.ssh.runner(e)
 	var err error
+	if a.SSHConfig, err = f.ssh.load(e); err != nil {
+		return a, err
+	}
 	a.Password, err = f.password(e, ask)
 	return a, err
 }
@@ -71,7 +77,7 @@ func (f *connectFlags) check() error {
 		return usagef("--port %d: a port is 1 to 65535", f.port)
 	case f.timeout < 0:
 		return usagef("--connect-timeout %v: a time cannot be negative", f.timeout)
-	case !slices.Contains(hostKeyModes, f.hostKeys):
+	case f.hostKeys != "" && !slices.Contains(hostKeyModes, f.hostKeys):
 		return usage(fmt.Errorf("--hostkeys %s: unknown mode", quoteWord(f.hostKeys)), "--hostkeys takes "+strings.Join(hostKeyModes, ", "))
 	case f.askPass && f.passFile != "":
 		return usagef("--ask-pass and --pass-file exclude each other")

@@ -72,7 +72,12 @@ func report(w io.Writer, err error) int {
 			fmt.Fprintf(w, "fleet: %s\n", strings.TrimRight(line, "\n"))
 		}
 	}
-	for _, hint := range f.hints {
+	hints := f.hints
+	var way interface{ Hint() string }
+	if errors.As(f.err, &way) {
+		hints = append(hints[:len(hints):len(hints)], way.Hint())
+	}
+	for _, hint := range hints {
 		fmt.Fprintf(w, "fleet: hint: %s\n", hint)
 	}
 	return f.code

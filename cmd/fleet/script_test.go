@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TERM", "xterm-256color")
+			e.Setenv("FLEET_SSH_CONFIG", "none")
 			return os.Mkdir(filepath.Join(e.WorkDir, ".ssh"), 0o700)
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
@@ -104,7 +105,7 @@ func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(exe, args[2:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "TERM", "FLEET_INVENTORY", "NO_COLOR", "PATH"} {
+	for _, name := range []string{"HOME", "TERM", "FLEET_INVENTORY", "FLEET_SSH_CONFIG", "NO_COLOR", "PATH"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}

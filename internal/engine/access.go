@@ -4,16 +4,19 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"fleet/sshpool/sshconfig"
 )
 
 // Access says how hosts are reached and logged in to. Its settings stand above
-// those of the hosts; its zero values leave them to the hosts.
+// those of the hosts, and those above SSHConfig; its zero values leave them to
+// both.
 type Access struct {
 	User           string
 	Port           int
 	Keys           []string      // private key files; where given, no others are tried
 	KnownHosts     []string      // known_hosts files
-	HostKeys       string        // strict, accept-new, insecure-off; empty is strict
+	HostKeys       string        // strict, accept-new, insecure-off; empty is SSHConfig's, else strict
 	ConnectTimeout time.Duration // tcp to auth
 	Agent          string        // socket of the ssh-agent, empty: none
 	// Password and Passphrase get secrets, at most once each; nil: none is to
@@ -21,14 +24,24 @@ type Access struct {
 	Password   func(context.Context) (string, error)
 	Passphrase func(ctx context.Context, file string) ([]byte, error)
 
+	// SSHConfig is asked for each host by its name in the inventory, as if for
+	// `ssh -o HostName=ADDRESS -p PORT -l USER NAME` with what the inventory and
+	// this Access say. Nil is an empty one.
+	SSHConfig *sshconfig.Config
+	// MatchExec runs the command of a "Match exec" of SSHConfig and says whether
+	// it succeeded; nil: none is run, and such blocks mean no host.
+	MatchExec func(command string) (bool, error)
+
 	Log *slog.Logger // nil: silent
 	// Warn is told, a line at a time, of what is wrong but ends nothing, such as
 	// broken lines in a known_hosts file. May be nil.
 	Warn func(text string)
 }
 
-func (a *Access) warn(err error) {
+func (a *Access) warn(err error) { a.tell(err.Error()) }
+
+func (a *Access) tell(text string) {
 	if a.Warn != nil {
-		a.Warn(err.Error())
+		a.Warn(text)
 	}
 }

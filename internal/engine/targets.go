@@ -1,13 +1,9 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os/user"
-	"slices"
-	"strings"
 
 	"fleet/inventory"
 	"fleet/sshpool"
@@ -54,27 +50,23 @@ func (t *Targets) Target(host string) (sshpool.Target, error) {
 // Reach says how to reach hosts: it reads the files that are named for them and
 // opens their keys, asking for passphrases where needed. Nothing is sent. The
 // caller closes what it gets. An error is about the settings, not about a host
-// that does not answer.
+// that does not answer; where it has a method Hint, that names a way out.
 func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, error) {
-	r := &resolver{Access: a, auths: map[string]*sshpool.Auth{}, policies: map[string]*hostkeys.Policy{}}
-	me, err := user.Current()
-	if err != nil {
-		return nil, fmt.Errorf("look up own user: %w", err)
-	}
-	r.me, r.home = me.Username, me.HomeDir
 	if err := unsupported(hosts); err != nil {
+		return nil, err
+	}
+	r, err := newResolver(a)
+	if err != nil {
 		return nil, err
 	}
 	all := &Targets{byName: make(map[string]sshpool.Target, len(hosts))}
 	for _, h := range hosts {
-		if all.byName[h.Name], err = r.resolve(h); err != nil {
+		if all.byName[h.Name], err = r.target(h); err != nil {
 			return nil, fmt.Errorf("host %s: %w", h.Name, err)
 		}
 	}
-	all.auths = r.order
-	for _, p := range r.policies {
-		all.policies = append(all.policies, p)
-	}
+	all.auths, all.policies = r.auths.all, r.policies.all
+	r.tellWarnings()
 	for _, a := range all.auths {
 		if err := a.Prepare(ctx); err != nil {
 			return nil, errors.Join(err, all.Close())
@@ -109,115 +101,24 @@ func unsupported(hosts []*inventory.Host) error {
 	return nil
 }
 
-type resolver struct {
-	Access
-	me, home string
-	auths    map[string]*sshpool.Auth
-	order    []*sshpool.Auth // auths, as they came up
-	policies map[string]*hostkeys.Policy
+// shared keeps things that many hosts have alike, by what tells them apart.
+type shared[T any] struct {
+	byID map[string]T
+	all  []T // as they came up
 }
 
-func (r *resolver) resolve(h *inventory.Host) (sshpool.Target, error) {
-	policy, err := r.policy(h)
+// get gives the thing of that id, made now if it is new.
+func (s *shared[T]) get(id string, make func() (T, error)) (T, error) {
+	if have, ok := s.byID[id]; ok {
+		return have, nil
+	}
+	made, err := make()
 	if err != nil {
-		return sshpool.Target{}, err
+		return made, err
 	}
-	return sshpool.Target{
-		Address:  cmp.Or(h.Address, h.Name),
-		Port:     cmp.Or(r.Port, h.Port, 22),
-		User:     cmp.Or(r.User, h.User, r.me),
-		Auth:     r.auth(h),
-		HostKeys: policy,
-		Limits:   sshpool.Limits{Total: cmp.Or(r.ConnectTimeout, h.ConnectTimeout)},
-		Log:      r.Log,
-	}, nil
+	s.byID[id] = made
+	s.all = append(s.all, made)
+	return made, nil
 }
 
-// auth is the login of h: the named keys, or the agent's and the usual files.
-func (r *resolver) auth(h *inventory.Host) *sshpool.Auth {
-	keys := r.Keys
-	if len(keys) == 0 {
-		keys = h.Key
-	}
-	id := strings.Join(keys, "\x00")
-	if a := r.auths[id]; a != nil {
-		return a
-	}
-	a := &sshpool.Auth{
-		AgentSocket:    r.Agent,
-		IdentitiesOnly: len(keys) > 0,
-		Password:       r.Password,
-		Passphrase:     r.Passphrase,
-	}
-	for _, key := range keys {
-		a.Keys = append(a.Keys, r.expand(key))
-	}
-	if len(keys) == 0 {
-		for _, key := range defaultKeys {
-			a.DefaultKeys = append(a.DefaultKeys, r.expand(key))
-		}
-	}
-	r.auths[id] = a
-	r.order = append(r.order, a)
-	return a
-}
-
-// defaultKeys are tried where no key is named (ssh_config(5), IdentityFile).
-var defaultKeys = []string{"~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ecdsa_sk", "~/.ssh/id_ed25519", "~/.ssh/id_ed25519_sk"}
-
-// systemKnownHosts is read besides the user's own file, as ssh does.
-const systemKnownHosts = "/etc/ssh/ssh_known_hosts"
-
-// policy is what checks the host key of h: the keys that the inventory pins,
-// or known_hosts files.
-func (r *resolver) policy(h *inventory.Host) (sshpool.HostKeyChecker, error) {
-	mode, err := hostKeyMode(r.HostKeys)
-	if err != nil {
-		return nil, err
-	}
-	if len(h.HostKey) > 0 && mode != hostkeys.InsecureOff {
-		return hostkeys.ParsePins(h.HostKey)
-	}
-	files := r.KnownHosts
-	if len(files) == 0 {
-		files = h.KnownHosts
-	}
-	if len(files) == 0 {
-		files = []string{"~/.ssh/known_hosts", systemKnownHosts}
-	}
-	id := strings.Join(files, "\x00")
-	if p := r.policies[id]; p != nil {
-		return p, nil
-	}
-	paths := slices.Clone(files)
-	for i := range paths {
-		paths[i] = r.expand(paths[i])
-	}
-	index, err := hostkeys.Load(paths...)
-	if err != nil {
-		return nil, err
-	}
-	if err := index.Problems(); err != nil {
-		r.warn(err)
-	}
-	p := &hostkeys.Policy{Mode: mode, Index: index, File: paths[0]}
-	r.policies[id] = p
-	return p, nil
-}
-
-func hostKeyMode(word string) (hostkeys.Mode, error) {
-	for _, m := range []hostkeys.Mode{hostkeys.Strict, hostkeys.AcceptNew, hostkeys.InsecureOff} {
-		if word == m.String() || word == "" && m == hostkeys.Strict {
-			return m, nil
-		}
-	}
-	return 0, fmt.Errorf("unknown host key mode %q", word)
-}
-
-// expand makes ~ and ~/x paths of the user's home.
-func (r *resolver) expand(path string) string {
-	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || rest[0] == '/') {
-		return r.home + rest
-	}
-	return path
-}
+func newShared[T any]() shared[T] { return shared[T]{byID: make(map[string]T)} }

@@ -1,6 +1,7 @@
 package sshconfig
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"strconv"
@@ -16,6 +17,9 @@ type Query struct {
 	User string // -l; empty if not given
 	Port int    // -p; 0 if not given
 	Tag  string // -P; empty if not given
+	// HostName is -o HostName, but taken as it stands: the name or address to
+	// connect to, whatever the files say. Empty if not given.
+	HostName string
 	// Exec runs the command of a "Match exec" and says whether it succeeded. If
 	// it is nil no command runs and such a Match means no host.
 	Exec func(command string) (bool, error)
@@ -42,6 +46,9 @@ func (c *Config) Resolve(q Query) (*Resolved, error) {
 	if q.User != "" && !isSafeUser(q.User) {
 		return nil, wrong(q.User, "%q is not the name of a user").plain()
 	}
+	if q.HostName != "" && !isSafeHost(q.HostName) {
+		return nil, wrong(q.HostName, "%q is not the name of a host").plain()
+	}
 	s := &state{Config: c, query: q, host: q.Host}
 	if err := s.walkAll(); err != nil {
 		return nil, err
@@ -62,8 +69,8 @@ func (c *Config) Resolve(q Query) (*Resolved, error) {
 // target gives the name to connect to: HostName if set, in lower case, and
 // addresses in their usual form.
 func (s *state) target() (string, error) {
-	host := s.query.Host
-	if d := s.first[kwHostName]; d != nil {
+	host := cmp.Or(s.query.HostName, s.query.Host)
+	if d := s.first[kwHostName]; d != nil && s.query.HostName == "" {
 		var err error
 		if host, err = s.hostName(s.query.Host); err != nil {
 			return "", err
@@ -211,6 +218,8 @@ func (s *state) current() (string, error) {
 	switch {
 	case s.final:
 		return s.hostname, nil
+	case s.query.HostName != "":
+		return s.query.HostName, nil
 	case s.first[kwHostName] != nil:
 		return s.hostName(s.host)
 	}

@@ -116,6 +116,9 @@ func (a *answer) target(host string) {
 	a.HostName = Value[string]{host, a.from(kwHostName)}
 	a.User = Value[string]{a.user(), a.from(kwUser)}
 	a.Port = Value[int]{number(a.port()), a.from(kwPort)}
+	if a.query.HostName != "" {
+		a.HostName.From = From{}
+	}
 	if a.query.User != "" {
 		a.User.From = From{}
 	}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -231,6 +232,24 @@ func (j *jump) String() string {
 		text = j.extra + "," + text
 	}
 	return text
+}
+
+// ParseHop reads [user@]host[:port] or ssh://[user@]host[:port], as ProxyJump
+// has it. An IPv6 address with a port stands in brackets; without, it may stand
+// bare.
+func ParseHop(spec string) (Hop, error) {
+	user, host, found := strings.Cut(spec, "@")
+	if !found {
+		user, host = "", spec
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is6() && (user == "") == !found && (!found || isSafeUser(user)) {
+		return Hop{User: user, Host: host}, nil
+	}
+	hop, ok := parseHop(spec)
+	if !ok {
+		return Hop{}, wrong(spec, "%q is not [user@]host[:port]").plain()
+	}
+	return hop, nil
 }
 
 // parseHop reads [user@]host[:port] or ssh://[user@]host[:port].

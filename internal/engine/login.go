@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"fleet/inventory"
+	"fleet/sshpool"
+	"fleet/sshpool/sshconfig"
+)
+
+// login is what makes an Auth; hosts with equal logins share one.
+type login struct {
+	keys, defaults []string
+	only           bool // no other keys
+	agent          string
+}
+
+// auth is the login of h.
+func (r *resolver) auth(h *inventory.Host, found *sshconfig.Resolved) (*sshpool.Auth, error) {
+	l := login{agent: r.Agent}
+	switch v := found.IdentityAgent.V; v {
+	case "":
+	case "none":
+		l.agent = ""
+	default:
+		l.agent = v
+	}
+	if err := r.chooseKeys(&l, h, found); err != nil {
+		return nil, err
+	}
+	return r.auths.get(l.id(), func() (*sshpool.Auth, error) {
+		return &sshpool.Auth{
+			Keys: l.keys, DefaultKeys: l.defaults, IdentitiesOnly: l.only, AgentSocket: l.agent,
+			Password: r.Password, Passphrase: r.Passphrase,
+		}, nil
+	})
+}
+
+// id tells logins apart.
+func (l *login) id() string {
+	return fmt.Sprint(l.only, "\x00", l.agent, "\x00\x00", strings.Join(l.keys, "\x00"), "\x00\x00", strings.Join(l.defaults, "\x00"))
+}
+
+// chooseKeys takes the keys of the flags, else those of the inventory, both
+// alone; else those of ssh_config; else the usual files, which may be missing.
+func (r *resolver) chooseKeys(l *login, h *inventory.Host, found *sshconfig.Resolved) error {
+	switch {
+	case len(r.Keys) > 0:
+		return r.onlyKeys(l, r.Keys, "--key")
+	case len(h.Key) > 0:
+		return r.onlyKeys(l, h.Key, place(h.Source))
+	}
+	l.only = found.IdentitiesOnly.V
+	for _, v := range found.IdentityFiles {
+		switch missing := !exists(v.V) && !exists(v.V+".pub"); {
+		case v.IsSet() && missing:
+			r.later(fmt.Sprintf("%s: key %s: no such file; it is not used", v.From, v.V))
+		case v.IsSet() || l.only && !missing:
+			if err := r.checkKey(v.V, v.From.String(), l.agent); err != nil {
+				return err
+			}
+			l.keys = append(l.keys, v.V)
+		case !l.only:
+			l.defaults = append(l.defaults, v.V)
+		}
+	}
+	return nil
+}
+
+// onlyKeys takes keys that must be there, and no others.
+func (r *resolver) onlyKeys(l *login, keys []string, from string) error {
+	l.only = true
+	for _, key := range keys {
+		key = r.expand(key)
+		if err := r.checkKey(key, from, l.agent); err != nil {
+			return err
+		}
+		l.keys = append(l.keys, key)
+	}
+	return nil
+}
+
+// checkKey says what is wrong with a key file that was named, before any host
+// is asked. What is in the file shows when it is opened.
+func (r *resolver) checkKey(path, from, agent string) error {
+	id := from + "\x00" + path + "\x00" + agent
+	err, seen := r.keys[id]
+	if !seen {
+		err = keyProblem(path, agent)
+		if err != nil {
+			err = at(from, err)
+		}
+		r.keys[id] = err
+	}
+	return err
+}
+
+func keyProblem(path, agent string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && exists(path+".pub") {
+		path += ".pub"
+		f, err = os.Open(path)
+	}
+	if err != nil {
+		return hinted(keyFault(path, err), "name a private key file with --key, key: in the inventory or IdentityFile; ssh-keygen makes one")
+	}
+	defer f.Close()
+	head := make([]byte, 1024)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return keyFault(path, err)
+	}
+	head = head[:n]
+	info, err := f.Stat()
+	if err != nil {
+		return keyFault(path, err)
+	}
+	private := bytes.Contains(head, []byte("PRIVATE KEY-----"))
+	switch {
+	case bytes.HasPrefix(head, []byte("PuTTY-User-Key-File")):
+		return hinted(fmt.Errorf("key %s is in PuTTY's format", path), "puttygen "+path+" -O private-openssh -o FILE converts it")
+	case private && info.Mode().Perm()&0o077 != 0:
+		return hinted(fmt.Errorf("key %s can be read by others (mode %04o)", path, info.Mode().Perm()), "chmod 600 "+path)
+	case !private && agent == "":
+		return hinted(fmt.Errorf("key %s is no private key, and there is no agent that could hold it", path),
+			"name the private key's file, or start an agent: eval $(ssh-agent); ssh-add FILE")
+	}
+	return nil
+}
+
+// keyFault says what a file of a key did not allow.
+func keyFault(path string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("key %s: %w", path, err)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"fleet/inventory"
+	"fleet/sshpool"
+	"fleet/sshpool/hostkeys"
+	"fleet/sshpool/sshconfig"
+)
+
+// policy is what checks the host key of h: the keys that the inventory pins,
+// or known_hosts files.
+func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool.HostKeyChecker, error) {
+	mode, err := r.hostKeyMode(found)
+	if err != nil {
+		return nil, err
+	}
+	if len(h.HostKey) > 0 && mode != hostkeys.InsecureOff {
+		return hostkeys.ParsePins(h.HostKey)
+	}
+	files, own := r.knownHosts(h, found)
+	names := strings.Join(files, "\x00")
+	hash := found.HashKnownHosts.V
+	return r.policies.get(fmt.Sprint(int(mode), hash, own, "\x00", names), func() (*hostkeys.Policy, error) {
+		index, err := r.indexes.get(names, func() (*hostkeys.Index, error) { return r.loadIndex(files) })
+		if err != nil {
+			return nil, err
+		}
+		return &hostkeys.Policy{Mode: mode, Index: index, File: own, Hash: hash}, nil
+	})
+}
+
+func (r *resolver) loadIndex(files []string) (*hostkeys.Index, error) {
+	index, err := hostkeys.Load(files...)
+	if err != nil {
+		return nil, err
+	}
+	if err := index.Problems(); err != nil {
+		r.later(err.Error())
+	}
+	return index, nil
+}
+
+// knownHosts are the known_hosts files of h, and the one that new keys go to,
+// which is empty where they are not to be kept.
+func (r *resolver) knownHosts(h *inventory.Host, found *sshconfig.Resolved) (files []string, own string) {
+	named := r.KnownHosts
+	if len(named) == 0 {
+		named = h.KnownHosts
+	}
+	if len(named) > 0 {
+		for _, file := range named {
+			files = append(files, r.expand(file))
+		}
+		return files, files[0]
+	}
+	for _, v := range slices.Concat(found.UserKnownHosts, found.GlobalKnownHosts) {
+		files = append(files, v.V)
+	}
+	if len(found.UserKnownHosts) > 0 {
+		own = files[0]
+	}
+	return files, own
+}
+
+// hostKeyMode is the flag's, else that of ssh_config, which cannot turn the
+// check off: that needs a flag that says what it is.
+func (r *resolver) hostKeyMode(found *sshconfig.Resolved) (hostkeys.Mode, error) {
+	for _, m := range []hostkeys.Mode{hostkeys.Strict, hostkeys.AcceptNew, hostkeys.InsecureOff} {
+		if r.HostKeys == m.String() {
+			return m, nil
+		}
+	}
+	if r.HostKeys != "" {
+		return 0, fmt.Errorf("unknown host key mode %q", r.HostKeys)
+	}
+	switch v := found.StrictHostKeyChecking; v.V {
+	case "accept-new":
+		return hostkeys.AcceptNew, nil
+	case "no":
+		r.later(v.From.String() + ": StrictHostKeyChecking no is not followed: host keys are checked strictly; --hostkeys accept-new or insecure-off says otherwise")
+	}
+	return hostkeys.Strict, nil
+}
