@@ -195,7 +195,9 @@ func (c *Conn) Algorithms() ssh.NegotiatedAlgorithms {
 func (c *Conn) Ping(ctx context.Context) (time.Duration, error) {
 	began := time.Now()
 	got := make(chan error, 1)
+	c.wire.stock.other(1)
 	go func() {
+		defer c.wire.stock.other(-1)
 		_, _, err := c.ssh.SendRequest(keepaliveRequest, true, nil)
 		got <- err
 	}()

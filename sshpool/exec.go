@@ -49,6 +49,10 @@ type Command struct {
 // a background child holds it open.
 const DrainTime = 2 * time.Second
 
+// drainAgain is when to look again whether the output that came before the exit
+// status has been passed on, where the writers are slow.
+const drainAgain = DrainTime / 8
+
 // Exec runs command on the host and waits for its end. Both writers may be
 // nil. A command that ended by itself is no error, whatever its exit status;
 // see Run for the errors.
@@ -120,8 +124,9 @@ type running struct {
 	done     chan *sink // a stream has ended
 	replied  chan reply
 	limit    limit // of the reply, later of the drain
-	exited   bool  // exit-status or exit-signal came
-	closed   bool  // the channel is closed and will say no more
+	bound    func(int)
+	exited   bool // exit-status or exit-signal came
+	closed   bool // the channel is closed and will say no more
 
 	patient bool          // the drain time is one of silence
 	ready   chan struct{} // closed when the host has agreed to run the command
@@ -130,6 +135,11 @@ type running struct {
 // start sends the command and reads its streams.
 func (r *running) start(cmd Command) {
 	r.began = time.Now()
+	r.bound = r.c.wire.stock.command
+	if cmd.Stdin != nil { // what is sent may depend on what has come
+		r.bound = r.c.wire.stock.other
+	}
+	r.bound(1)
 	go r.copy(&r.out, r.s.ch)
 	go func() {
 		r.replied <- r.request(cmd)
@@ -214,6 +224,10 @@ func (r *running) wait() error {
 		case <-r.done:
 			ended++
 		case <-r.limit.c:
+			if r.exited && (r.out.behind() || r.err.behind()) {
+				r.limit = newLimit(drainAgain)
+				continue
+			}
 			if r.exited {
 				if rest := r.unquiet(); rest > 0 {
 					r.limit = newLimit(rest)
@@ -261,6 +275,8 @@ func (r *running) note(req *ssh.Request) {
 func (r *running) drain() {
 	r.exited = true
 	r.res.Took = time.Since(r.began)
+	r.out.exited.Store(r.out.n.Load())
+	r.err.exited.Store(r.err.n.Load())
 	r.limit.stop()
 	r.limit = newLimit(DrainTime)
 }
@@ -345,6 +361,7 @@ func (r *running) stop() {
 // finish lets go of the streams and of the channel. After it nothing is written
 // to the caller's writers.
 func (r *running) finish() {
+	r.bound(-1)
 	r.res.StdoutBytes = r.out.close()
 	r.res.StderrBytes = r.err.close()
 	if r.res.Took == 0 {
@@ -377,7 +394,9 @@ func (r *running) copy(s *sink, from io.Reader) {
 	buf := make([]byte, smallRead)
 	for {
 		n, err := from.Read(buf)
-		s.write(buf[:n])
+		passed := r.c.wire.stock.read(n, n == len(buf))
+		s.write(buf[:n], n == len(buf))
+		passed()
 		if err != nil {
 			break
 		}
@@ -390,7 +409,7 @@ func (r *running) copy(s *sink, from io.Reader) {
 // Sizes of the buffer that a stream is read with: most commands write little.
 const (
 	smallRead = 1 << 10
-	bigRead   = 32 << 10
+	bigRead   = 40<<10 - 1 // no multiple of what packets hold: a read that fills it leaves something
 )
 
 // writerPanic is the error of a writer that panicked.

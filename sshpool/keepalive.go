@@ -55,7 +55,7 @@ func (k *keepalive) check() {
 	k.mu.Lock()
 	stalled := time.Since(k.due) > maxTimerDelay
 	k.mu.Unlock()
-	if stalled { // what came meanwhile has not been read yet
+	if stalled || k.c.wire.stock.holds() { // what came meanwhile has not been read yet
 		k.c.wire.hear()
 	}
 	silent := k.c.wire.silence()

@@ -98,8 +98,10 @@ type opening struct {
 // open asks for a session channel; the caller holds a slot for it.
 func (c *Conn) open() *opening {
 	o := &opening{done: make(chan struct{})}
+	c.wire.stock.other(1)
 	go func() {
 		defer close(o.done)
+		defer c.wire.stock.other(-1)
 		o.ch, o.reqs, o.err = c.ssh.OpenChannel("session", nil)
 		c.wire.quick.Store(false)
 	}()

@@ -10,25 +10,26 @@ import (
 // sink is one output stream on its way to the caller's writer.
 type sink struct {
 	mu     sync.Mutex
-	w      io.Writer // nil drops
-	n      int64     // all bytes that came
-	err    error     // of the writer, the first
+	w      io.Writer    // nil drops
+	n      atomic.Int64 // all bytes that came
+	exited atomic.Int64 // n when the command's end was told
+	more   bool         // the last read did not take all there was
+	err    error        // of the writer, the first
 	closed bool
 
 	writing atomic.Bool  // a write is under way
 	wrote   atomic.Int64 // when the last one ended, in ns since 1970; 0 is never
 }
 
-func (s *sink) write(p []byte) {
-	if len(p) == 0 {
-		return
-	}
+// write passes p on; more says that there may be more to read now.
+func (s *sink) write(p []byte, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	s.more = more
+	if len(p) == 0 || s.closed {
 		return
 	}
-	s.n += int64(len(p))
+	s.n.Add(int64(len(p)))
 	if s.w == nil || s.err != nil {
 		return
 	}
@@ -48,7 +49,24 @@ func (s *sink) close() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	return s.n
+	return s.n.Load()
+}
+
+// window is what a host may send on one stream before it was read (the
+// library's choice; RFC 4254 section 5.2).
+const window = 2 << 20
+
+// behind tells whether output that had come by the command's end has yet to be
+// passed on. After a window's worth more of it that has been.
+func (s *sink) behind() bool {
+	if s.n.Load()-s.exited.Load() > window {
+		return false
+	}
+	if !s.mu.TryLock() {
+		return true // being written
+	}
+	defer s.mu.Unlock()
+	return s.more
 }
 
 // quiet is for how long nothing was written; a write under way counts as none.

@@ -21,6 +21,7 @@ type wire struct {
 	quick atomic.Bool     // acknowledge at once
 	born  time.Time
 	heard atomic.Int64 // when the last byte came, since born
+	stock backlog      // what has come and was not taken
 	sent  bool         // our version line has been sent
 
 	mu   sync.Mutex
@@ -32,6 +33,7 @@ type wire struct {
 
 func newWire(nc net.Conn) *wire {
 	w := &wire{Conn: nc, born: time.Now()}
+	w.stock.wake = make(chan struct{}, 1)
 	if sc, ok := nc.(syscall.Conn); ok && canQuickAck {
 		if raw, err := sc.SyscallConn(); err == nil {
 			w.raw = raw
@@ -57,8 +59,10 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func (w *wire) receive(p []byte) (int, error) {
+	w.stock.wait()
 	n, err := w.Conn.Read(p)
 	if n > 0 {
+		w.stock.arrive(n)
 		w.hear()
 		if w.quick.Load() {
 			quickAck(w.raw)
@@ -119,6 +123,12 @@ func (w *wire) send(p []byte) (int, error) {
 		w.err = err
 	}
 	return n, err
+}
+
+// Close ends the transport.
+func (w *wire) Close() error {
+	w.stock.end()
+	return w.Conn.Close()
 }
 
 // hear notes a sign of life.
