@@ -50,15 +50,19 @@ func New(ctx context.Context, req Request) (*Run, error) {
 		id:    ulid.Make().String(),
 		req:   req,
 		reach: reach,
-		store: output.NewStore(outputMemory, ""),
+		store: output.NewStore(outputMemory(len(req.Hosts)), ""),
 		pool:  sshpool.NewPool(sshpool.PoolConfig{Log: req.Log}),
 	}
 	r.poller = sshpool.NewPoller(r.pool, reach.Target, req.Stops)
 	return r, nil
 }
 
-// outputMemory is how much output a run keeps in memory before it spills to disk.
-const outputMemory = 64 << 20
+// outputMemory is how much output a run over so many hosts keeps in memory
+// before it spills to disk.
+func outputMemory(hosts int) int64 {
+	const perHost, least, most = 1 << 20, 4 << 20, 64 << 20
+	return min(max(perHost*int64(hosts), least), most)
+}
 
 // Close ends what is left of the run: connections and kept output. The results
 // given to the sink cannot be read any more.

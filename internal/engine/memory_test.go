@@ -42,6 +42,7 @@ func TestOneHostWritesWithoutMeasure(t *testing.T) {
 	for name, limit := range map[string]int64{"whole": 1 << 40, "cut": 10 << 20} {
 		for _, mode := range []string{"group", "live"} {
 			t.Run(name+" "+mode, func(t *testing.T) {
+				little := measure(t, runTask{Dir: dir, Command: "bytes 1M", Fanout: 1, MaxOutput: limit, Mode: mode})
 				m := measure(t, runTask{Dir: dir, Command: command, Fanout: 1, MaxOutput: limit, Mode: mode, Timeout: time.Hour})
 				cut := 0
 				if limit < all {
@@ -50,8 +51,9 @@ func TestOneHostWritesWithoutMeasure(t *testing.T) {
 				if m.OK != 1 || m.Bytes != all || m.Shown != min(limit, all) || m.Cut != cut {
 					t.Errorf("%d ok, %d cut, %d bytes, %d shown: %v", m.OK, m.Cut, m.Bytes, m.Shown, m.Causes)
 				}
-				if grown := m.Peak - m.Base; grown > 32<<20 {
-					t.Errorf("grew by %d MiB", grown>>20)
+				// Live memory is 5 MiB; the rest is garbage, of a packet each 60 µs.
+				if m.Peak > little.Peak+128<<20 {
+					t.Errorf("held %d MiB, for 1 MiB of output %d", m.Peak>>20, little.Peak>>20)
 				}
 			})
 		}
