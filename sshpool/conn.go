@@ -25,6 +25,8 @@ type Conn struct {
 
 	first *opening // the session channel opened ahead, until an Exec takes it
 
+	listeners listeners
+
 	mu      sync.Mutex
 	closed  bool
 	retired bool
@@ -34,8 +36,10 @@ type Conn struct {
 
 func newConn(d *dialer, sc ssh.Conn, key ssh.PublicKey, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) *Conn {
 	c := &Conn{ssh: sc, wire: d.wire, key: key, limits: d.t.Limits, done: make(chan struct{})}
-	c.slots.open = 1
-	c.first = c.open()
+	if !d.t.carries {
+		c.slots.open = 1
+		c.first = c.open()
+	}
 	c.alive = startKeepalive(c, d.t.KeepaliveInterval, d.t.KeepaliveCount)
 	go c.serve(chans, reqs)
 	return c
@@ -43,7 +47,8 @@ func newConn(d *dialer, sc ssh.Conn, key ssh.PublicKey, chans <-chan ssh.NewChan
 
 // serve answers what the peer asks for by itself, as nobody else may leave it
 // unread: global requests are refused, which is what keepalives want, and
-// channels are rejected. It ends with the connection.
+// channels are rejected but for those that were asked for. It ends with the
+// connection.
 func (c *Conn) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	for reqs != nil {
 		select {
@@ -52,7 +57,12 @@ func (c *Conn) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 				chans = nil
 				continue
 			}
-			ch.Reject(ssh.Prohibited, "not asked for")
+			switch ch.ChannelType() {
+			case forwardedTCPType, forwardedUnixType:
+				c.forwarded(ch)
+			default:
+				ch.Reject(ssh.Prohibited, "not asked for")
+			}
 		case r, ok := <-reqs:
 			if !ok {
 				reqs = nil
@@ -82,6 +92,9 @@ func (c *Conn) ended() {
 	}
 	c.wire.Close()
 	close(c.done)
+	for _, l := range c.listeners.list() {
+		l.end()
+	}
 }
 
 func (c *Conn) endCause() error {
@@ -98,6 +111,8 @@ func (c *Conn) endCause() error {
 	e := &Error{Kind: KindConnLost, Err: err, Text: "connection lost"}
 	if below := c.wire.failure(); below != nil && !isDisconnect(err) {
 		switch ne := networkError("", StageCommand, below); {
+		case ne.below:
+			e.Text = ne.Text
 		case strings.HasPrefix(ne.Text, "connection reset"):
 			e.Text = "connection lost: reset by the host"
 		case strings.HasPrefix(ne.Text, "connection closed"):

@@ -43,8 +43,19 @@ func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {
 	if ctx.Err() != nil {
 		return nil, canceledError(ctx, opDial, StageTCP)
 	}
+	if len(t.Jump) > 0 {
+		return dialBehind(ctx, t, pass)
+	}
+	if t.ProxyCommand != "" {
+		t.DialContext = startProxy(t.ProxyCommand)
+	}
+	return dialAs(ctx, t, pass)
+}
+
+// dialAs dials, by t.DialContext where that is set.
+func dialAs(ctx context.Context, t Target, pass gate) (*Conn, error) {
 	facts := Facts{KnownAs: t.knownAs()}
-	key := t.addr()
+	key := t.paceKey()
 	if t.DialContext == nil {
 		var err error
 		began := time.Now()

@@ -60,7 +60,7 @@ const (
 // Error is what every function of this package that talks to a host returns.
 // Test for it with errors.As.
 type Error struct {
-	Op    string // "dial" or "exec"
+	Op    string // "dial", "exec", "forward" or "listen"
 	Kind  Kind
 	Stage Stage
 	// Text is the cause for people, without the host's name or address, so
@@ -76,6 +76,7 @@ type Error struct {
 
 	after   time.Time // of a throttled attempt: when the next may come
 	untried bool      // of a login: none was tried
+	below   bool      // it is of a jump host or proxy command, which Text names
 	facts   *Facts    // of a dial; see DialFacts
 }
 
@@ -121,7 +122,10 @@ func networkError(op string, stage Stage, err error) *Error {
 	e := &Error{Op: op, Kind: KindConnLost, Stage: stage, Err: err}
 	var errno syscall.Errno
 	var timeout interface{ Timeout() bool }
+	var typed *Error
 	switch {
+	case errors.As(err, &typed): // of a jump host or a proxy command
+		e.Kind, e.Text, e.below, e.untried = typed.Kind, typed.Text, typed.below, typed.untried
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Kind, e.Text = KindRefused, "connection refused"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EHOSTDOWN):

@@ -20,6 +20,7 @@ type PoolConfig struct {
 	// refuse two, then it is left alone for a minute. Negative lifts both limits.
 	MaxAuthFailures int
 	IdleTimeout     time.Duration // how long an unused connection is kept; default 1 min, negative closes at once
+	MaxIdle         int           // unused connections kept; one more is closed at once; 0 is no limit
 	Resolver        Resolver      // default net.DefaultResolver
 	Log             *slog.Logger  // default none
 }
@@ -58,6 +59,8 @@ type Pool struct {
 	mu      sync.Mutex
 	closed  bool
 	entries map[poolKey]*entry
+	idle    int // entries that have their idle timer running
+	down    map[poolKey]badHop
 	dials   sync.WaitGroup
 }
 
@@ -67,6 +70,18 @@ type poolKey struct {
 	addr, user string
 	auth       *Auth
 	hostKeys   HostKeyChecker
+	known      string // the name its key is looked up under
+	proxy      string
+	via        any // the poolKey of the jump host, or nil
+}
+
+func (t *Target) poolKey() poolKey {
+	k := poolKey{t.addr(), t.User, t.Auth, t.HostKeys, t.knownAs(), t.ProxyCommand, nil}
+	if len(t.Jump) > 0 {
+		hop := t.lastHop()
+		k.via = hop.poolKey()
+	}
+	return k
 }
 
 // entry is one connection of a pool, or the dial that makes it.
@@ -85,7 +100,8 @@ type entry struct {
 func NewPool(cfg PoolConfig) *Pool {
 	cfg = cfg.withDefaults()
 	cfg.Resolver = LimitResolver(cfg.Resolver, cfg.MaxLookups)
-	p := &Pool{cfg: cfg, pacer: newPacer(cfg.MaxHandshakes, cfg.MaxPerAddress), entries: make(map[poolKey]*entry)}
+	p := &Pool{cfg: cfg, pacer: newPacer(cfg.MaxHandshakes, cfg.MaxPerAddress),
+		entries: make(map[poolKey]*entry), down: make(map[poolKey]badHop)}
 	p.logins.most = cfg.MaxAuthFailures
 	if cfg.MaxAuthFailures < 0 {
 		p.pacer.refusals = -1
@@ -130,7 +146,7 @@ func (p *Pool) lease(ctx context.Context, t Target) (*entry, error) {
 
 // join finds or makes the entry for t and adds one use to it.
 func (p *Pool) join(t Target) (*entry, error) {
-	key := poolKey{t.addr(), t.User, t.Auth, t.HostKeys}
+	key := t.poolKey()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -139,12 +155,10 @@ func (p *Pool) join(t Target) (*entry, error) {
 	if e := p.entries[key]; e != nil {
 		if e.conn == nil || e.conn.usable() {
 			e.users++
-			if e.idle != nil {
-				e.idle.Stop()
-				e.idle = nil
-			}
+			p.awake(e)
 			return e, nil
 		}
+		p.awake(e)
 		delete(p.entries, key) // its last user closes it
 		if e.users == 0 {
 			go e.conn.Close()
@@ -159,6 +173,15 @@ func (p *Pool) join(t Target) (*entry, error) {
 	return e, nil
 }
 
+// awake takes an entry out of those that are idle; p.mu is held.
+func (p *Pool) awake(e *entry) {
+	if e.idle != nil {
+		e.idle.Stop()
+		e.idle = nil
+		p.idle--
+	}
+}
+
 // dial makes an entry's connection, for all who wait for it.
 func (p *Pool) dial(ctx context.Context, e *entry, t Target) {
 	defer p.dials.Done()
@@ -169,7 +192,7 @@ func (p *Pool) dial(ctx context.Context, e *entry, t Target) {
 	if t.Log == nil {
 		t.Log = p.cfg.Log
 	}
-	conn, attempts, err := p.connect(ctx, t)
+	conn, attempts, err := p.connect(ctx, t, p.pacer.enter)
 	p.mu.Lock()
 	e.conn, e.err, e.attempts = conn, err, attempts
 	unwanted := conn != nil && (e.users == 0 || p.closed)
@@ -201,7 +224,9 @@ func (p *Pool) release(e *entry, keep time.Duration) {
 		}
 		return
 	}
-	if keep >= 0 && p.entries[e.key] == e && e.conn.usable() {
+	full := p.cfg.MaxIdle > 0 && p.idle >= p.cfg.MaxIdle
+	if keep >= 0 && !full && p.entries[e.key] == e && e.conn.usable() {
+		p.idle++
 		e.idle = time.AfterFunc(keep, func() { p.expire(e) })
 		return
 	}
@@ -228,6 +253,7 @@ func (p *Pool) expire(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e.users == 0 && e.idle != nil && p.entries[e.key] == e {
+		p.awake(e)
 		p.drop(e)
 	}
 }
@@ -256,13 +282,15 @@ func (p *Pool) Close() error {
 	return nil
 }
 
-// connect dials, again where that is right, all within the target's Total.
-func (p *Pool) connect(ctx context.Context, t Target) (*Conn, int, error) {
+// connect dials, again where that is right, all within the target's Total and
+// each time through pass.
+func (p *Pool) connect(ctx context.Context, t Target, pass gate) (*Conn, int, error) {
 	t.Limits = t.Limits.withDefaults()
+	t.hops = p.leaseHop
 	total := t.Limits.Total
 	var began time.Time // of the first attempt, once the pacer let it
 	enter := func(ctx context.Context, key string) (func(error), error) {
-		leave, err := p.pacer.enter(ctx, key)
+		leave, err := pass(ctx, key)
 		if began.IsZero() {
 			began = time.Now()
 		}
@@ -281,6 +309,9 @@ func (p *Pool) connect(ctx context.Context, t Target) (*Conn, int, error) {
 		var e *Error
 		if !errors.As(err, &e) {
 			e = &Error{Op: opDial, Kind: KindInternal, Err: err, Text: err.Error()}
+		}
+		if e.below { // it has had its own attempts
+			return nil, n - 1, e
 		}
 		e.Attempts = n
 		wait, again := p.pacer.retry(e, n, p.cfg.MaxAttempts)

@@ -2,6 +2,7 @@ package sshpool
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -47,11 +48,28 @@ type Target struct {
 	Algorithms Algorithms
 	// Resolver looks names up; nil means the pool's, else net.DefaultResolver.
 	Resolver Resolver
-	// DialContext, where set, makes the transport (through a jump host, a
-	// proxy). It gets "tcp" and "address:port", the name not looked up.
+	// Name is how texts name this target where it is a jump host of others;
+	// empty means Address.
+	Name string
+	// Jump lists the hosts through which this one is reached, the first being
+	// the nearest to us. Each logs in by its own User, Auth, HostKeys and Limits,
+	// and the last one looks Address up. Only the first may itself have Jump,
+	// ProxyCommand or DialContext. A Pool shares one connection to each among
+	// all targets behind it; Dial makes its own and closes them with the Conn.
+	Jump []Target
+	// ProxyCommand, where set, is run by $SHELL, or /bin/sh, and its stdin and
+	// stdout are the transport (ssh_config(5)); tokens have been expanded.
+	ProxyCommand string
+	// DialContext, where set, makes the transport by other means. It gets "tcp"
+	// and "address:port", the name not looked up. At most one of Jump,
+	// ProxyCommand and DialContext may be set.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Log gets details of one connection at level debug; nil means none.
 	Log *slog.Logger
+
+	hops    lessor // who gives connections to jump hosts; nil: they are dialled for this target
+	carries bool   // it is a jump host: no command will be run on it
+	pace    string // what handshakes are paced by, where that is not the address
 }
 
 // Limits bound the stages of a connection. A zero field means the default, a
@@ -140,7 +158,34 @@ func (t *Target) check() error {
 	case t.HostKeys == nil:
 		text = "target has no host key checker"
 	default:
+		text = t.checkWay()
+	}
+	if text == "" {
 		return nil
 	}
 	return &Error{Op: opDial, Kind: KindInternal, Text: text}
+}
+
+// checkWay tells what is wrong with how t is reached.
+func (t *Target) checkWay() string {
+	ways := 0
+	for _, set := range []bool{len(t.Jump) > 0, t.ProxyCommand != "", t.DialContext != nil} {
+		if set {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return "target has more than one of jump hosts, proxy command and dial function"
+	}
+	for i := range t.Jump {
+		hop := &t.Jump[i]
+		if i > 0 && (len(hop.Jump) > 0 || hop.ProxyCommand != "" || hop.DialContext != nil) {
+			return "jump host " + hop.name() + ": reached both by itself and through another"
+		}
+		var e *Error
+		if errors.As(hop.check(), &e) {
+			return "jump host " + hop.name() + ": " + e.Text
+		}
+	}
+	return ""
 }

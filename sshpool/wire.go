@@ -21,8 +21,11 @@ type wire struct {
 	quick atomic.Bool     // acknowledge at once
 	born  time.Time
 	heard atomic.Int64 // when the last byte came, since born
-	stock backlog      // what has come and was not taken
-	sent  bool         // our version line has been sent
+	// forwards says that the connection carries others: sshd sets TCP_NODELAY
+	// for commands only, so that quick acknowledgement stays.
+	forwards atomic.Bool
+	stock    backlog // what has come and was not taken
+	sent     bool    // our version line has been sent
 
 	mu   sync.Mutex
 	err  error  // first error of a read or write
@@ -64,7 +67,7 @@ func (w *wire) receive(p []byte) (int, error) {
 	if n > 0 {
 		w.stock.arrive(n)
 		w.hear()
-		if w.quick.Load() {
+		if w.quick.Load() || w.raw != nil && w.forwards.Load() {
 			quickAck(w.raw)
 		}
 	}
