@@ -53,7 +53,10 @@ func (d *dialer) checkKey(remote net.Addr, k ssh.PublicKey) (err error) {
 			err = panicError(opDial, d.stage, v)
 		}
 	}()
-	return d.t.HostKeys.Check(d.t.knownAs(), remote, k)
+	if err = d.t.HostKeys.Check(d.t.knownAs(), remote, k); err == errScanned {
+		d.wire.farewell(errScanned.Error())
+	}
+	return err
 }
 
 // bannerError types what went wrong before the version line.

@@ -97,3 +97,12 @@ func keyType(algo string) string {
 func isUsable(kind string) bool {
 	return slices.ContainsFunc(preference, func(algo string) bool { return keyType(algo) == kind })
 }
+
+// certTypes gives for each type of certificate the type of the key in it.
+var certTypes = map[string]string{
+	ssh.CertAlgoED25519v01:  ssh.KeyAlgoED25519,
+	ssh.CertAlgoECDSA256v01: ssh.KeyAlgoECDSA256,
+	ssh.CertAlgoECDSA384v01: ssh.KeyAlgoECDSA384,
+	ssh.CertAlgoECDSA521v01: ssh.KeyAlgoECDSA521,
+	ssh.CertAlgoRSAv01:      ssh.KeyAlgoRSA,
+}
