@@ -35,7 +35,7 @@ func (b *bench) bareLoop(s *server, n, fanout int, cmd string) contender {
 func lightScenario() scenario {
 	return scenario{
 		name: "light", title: "1,000 hosts, 100 at once, a light server on loopback",
-		how: "`fleet lab -n 1000`, a process of its own, is the server: it costs little beside the client. " +
+		how: "`fleet lab -n 1000`, a process of its own, is the server; it uses about as much CPU as the client, on the same cores. " +
 			"`fleet run -o group -f 100 all -- 'uname -r'` checks host keys, collects and folds output; the bare loop " +
 			"(`internal/bench/bare`: ssh.Dial, NewSession, Output, Close on 100 goroutines) accepts any host key and drops " +
 			"the output. Both log in with the same Ed25519 key.",
