@@ -17,6 +17,7 @@ type Poller struct {
 	pool    *Pool
 	resolve func(host string) (Target, error)
 	stops   <-chan struct{}
+	keep    time.Duration // for how long connections are left behind; negative: not at all
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ops     sync.WaitGroup
@@ -39,7 +40,7 @@ type hostConn struct {
 // NewPoller gives a poller over pool. resolve gives the target of a host; it is
 // called from many goroutines. Each receive from stops completes one Stop op.
 func NewPoller(pool *Pool, resolve func(host string) (Target, error), stops <-chan struct{}) *Poller {
-	p := &Poller{pool: pool, resolve: resolve, stops: stops,
+	p := &Poller{pool: pool, resolve: resolve, stops: stops, keep: -1,
 		live:  make(map[scheduler.ID]context.CancelCauseFunc),
 		hosts: make(map[string]*hostConn),
 		ready: make(chan struct{}, 1),
@@ -48,6 +49,11 @@ func NewPoller(pool *Pool, resolve func(host string) (Target, error), stops <-ch
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
+
+// Keep has the poller leave the connections of hosts that are done in the pool,
+// each for d at most, for whoever wants them next; without it they are closed.
+// It is called before the first Submit.
+func (p *Poller) Keep(d time.Duration) { p.keep = d }
 
 // Submit starts op; see scheduler.Poller.
 func (p *Poller) Submit(id scheduler.ID, host string, op scheduler.Op) {
@@ -217,7 +223,7 @@ func (p *Poller) release(host string) {
 	delete(p.hosts, host)
 	p.mu.Unlock()
 	if h != nil && h.lease != nil {
-		p.pool.release(h.lease, -1)
+		p.pool.release(h.lease, p.keep)
 	}
 }
 

@@ -6,6 +6,7 @@
 //	access.go    what can be said about reaching hosts
 //	targets.go   how each host is reached: flags over inventory over defaults
 //	engine.go    the run itself: scheduler, pool and sink put together
+//	kept.go      connections that outlive a run
 //	results.go   from the scheduler's events to the sink's
 package engine
 
@@ -42,18 +43,24 @@ func New(ctx context.Context, req Request) (*Run, error) {
 	if len(req.Hosts) == 0 {
 		return nil, errors.New("no hosts to run on")
 	}
-	reach, err := req.Reach(ctx, req.Hosts)
-	if err != nil {
-		return nil, err
+	r := &Run{id: ulid.Make().String(), req: req}
+	if kept := req.Kept; kept != nil {
+		if err := kept.Reach(ctx, req.Hosts); err != nil {
+			return nil, err
+		}
+		r.reach, r.pool = kept.targets, kept.pool
+	} else {
+		reach, err := req.Reach(ctx, req.Hosts)
+		if err != nil {
+			return nil, err
+		}
+		r.reach, r.pool = reach, sshpool.NewPool(sshpool.PoolConfig{Log: req.Log})
 	}
-	r := &Run{
-		id:    ulid.Make().String(),
-		req:   req,
-		reach: reach,
-		store: output.NewStore(outputMemory(len(req.Hosts)), ""),
-		pool:  sshpool.NewPool(sshpool.PoolConfig{Log: req.Log}),
+	r.store = output.NewStore(outputMemory(len(req.Hosts)), "")
+	r.poller = sshpool.NewPoller(r.pool, r.reach.Target, req.Stops)
+	if req.Kept != nil {
+		r.poller.Keep(forever)
 	}
-	r.poller = sshpool.NewPoller(r.pool, reach.Target, req.Stops)
 	return r, nil
 }
 
@@ -64,10 +71,15 @@ func outputMemory(hosts int) int64 {
 	return min(max(perHost*int64(hosts), least), most)
 }
 
-// Close ends what is left of the run: connections and kept output. The results
-// given to the sink cannot be read any more.
+// Close ends what is left of the run: kept output, and connections, but for
+// those that its Request keeps. The results given to the sink cannot be read any
+// more.
 func (r *Run) Close() error {
-	return errors.Join(r.poller.Close(), r.pool.Close(), r.reach.Close(), r.store.Close())
+	errs := []error{r.poller.Close(), r.store.Close()}
+	if r.req.Kept == nil {
+		errs = append(errs, r.pool.Close(), r.reach.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Run carries the run out and returns its summary; sink.Finish is left to the
@@ -91,7 +103,9 @@ func (r *Run) Run(sink event.Sink) (event.Summary, error) {
 	sink.Start(event.Run{ID: r.id, Command: r.req.Command, Hosts: len(r.req.Hosts), Time: time.Now()})
 	report, err := scheduler.Run(plan, r.poller)
 	for _, err := range r.reach.Unwritten() {
-		r.req.warn(err)
+		if r.req.Kept == nil || r.req.Kept.untold(err.Error()) {
+			r.req.warn(err)
+		}
 	}
 	summary := event.Summary{Run: r.id, Counts: report.Counts, Wall: report.Wall}
 	switch { // of several, the one that the user did last

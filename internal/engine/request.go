@@ -10,6 +10,9 @@ import (
 // Request is what a run is asked to do, and how its hosts are reached.
 type Request struct {
 	Access
+	// Kept, where not nil, has the connections, and stays with the caller; the
+	// settings of Access then count for nothing but Log and Warn.
+	Kept    *Kept
 	Hosts   []*inventory.Host
 	Command string
 
