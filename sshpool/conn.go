@@ -26,6 +26,7 @@ type Conn struct {
 	first *opening // the session channel opened ahead, until an Exec takes it
 
 	listeners listeners
+	agent     lentAgent
 
 	mu      sync.Mutex
 	closed  bool
@@ -60,6 +61,8 @@ func (c *Conn) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 			switch ch.ChannelType() {
 			case forwardedTCPType, forwardedUnixType:
 				c.forwarded(ch)
+			case agentChannelType:
+				go c.agentChannel(ch)
 			default:
 				ch.Reject(ssh.Prohibited, "not asked for")
 			}
