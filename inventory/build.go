@@ -62,7 +62,7 @@ func (b *builder) host(name string, file string, n *names) (int32, bool) {
 		b.chunk = make([]Host, 0, chunkSize)
 	}
 	i := int32(len(b.inv.hosts))
-	b.chunk = append(b.chunk, Host{Name: name, index: i, Source: Position{File: file, Line: n.node.Line, Column: n.node.Column}})
+	b.chunk = append(b.chunk, Host{Name: name, index: i, inv: b.inv, Source: Position{File: file, Line: n.node.Line, Column: n.node.Column}})
 	b.inv.hosts = append(b.inv.hosts, &b.chunk[len(b.chunk)-1])
 	b.inv.byName[name] = i
 	b.own = append(b.own, noEntry)

@@ -40,6 +40,7 @@ type Host struct {
 
 	index int32
 	given field
+	inv   *Inventory
 }
 
 // Position is a place in an inventory file.
@@ -53,6 +54,15 @@ type Position struct {
 func (h *Host) Given(setting string) bool {
 	f, ok := fieldByName(setting)
 	return ok && h.given&f != 0
+}
+
+// Sibling finds a host of the same inventory by its exact name. A Host that was
+// not made by Load or Parse has none.
+func (h *Host) Sibling(name string) (*Host, bool) {
+	if h.inv == nil {
+		return nil, false
+	}
+	return h.inv.Host(name)
 }
 
 // Group is a named set of hosts.

@@ -17,17 +17,55 @@ const maxFile = 512 << 20
 // of a host or group wins, setting by setting and variable by variable, over
 // what an earlier one says of the same. The error is an Errors.
 func Load(paths ...string) (*Inventory, error) {
+	sources := make([]Source, len(paths))
+	for i, path := range paths {
+		sources[i].File = path
+	}
+	return Merge(sources...)
+}
+
+// Source is one part of an inventory: a file to read, or names of hosts from
+// elsewhere.
+type Source struct {
+	File  string // hosts.yaml, or where Names come from
+	Names []string
+}
+
+// Merge is Load for sources of both kinds. Of Names, those that no host can have
+// are left out; IsName tells.
+func Merge(sources ...Source) (*Inventory, error) {
 	var rep report
-	docs := make([]*document, 0, len(paths))
-	for _, path := range paths {
-		data, failed := readFile(path)
+	files := make([]string, len(sources))
+	docs := make([]*document, 0, len(sources))
+	for i, s := range sources {
+		files[i] = s.File
+		data, failed := namesDocument(s.Names), (*Error)(nil)
+		if s.Names == nil {
+			data, failed = readFile(s.File)
+		}
 		if failed != nil {
 			rep.add(failed)
 			continue
 		}
-		docs = append(docs, parseDocument(path, data, &rep, MaxHosts))
+		docs = append(docs, parseDocument(s.File, data, &rep, MaxHosts))
 	}
-	return build(paths, docs, &rep, MaxHosts)
+	return build(files, docs, &rep, MaxHosts)
+}
+
+// IsName says whether a host can have that name.
+func IsName(name string) bool { return name != All && checkName(name) == "" }
+
+// namesDocument writes names as a hosts.yaml file.
+func namesDocument(names []string) []byte {
+	b := []byte("hosts:\n")
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if IsName(name) && !seen[name] {
+			seen[name] = true
+			b = fmt.Appendf(b, "  %q:\n", name)
+		}
+	}
+	return b
 }
 
 // Parse reads the text of one hosts.yaml file; file is its name in errors. The
