@@ -32,7 +32,7 @@ type lentAgent struct {
 
 var errOtherAgent = errors.New("another agent is being forwarded over this connection")
 
-// lend gives the host the use of the agent at socket until giveBack.
+// lend gives the host the use of the agent at socket until takeBack.
 func (a *lentAgent) lend(socket string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -44,10 +44,15 @@ func (a *lentAgent) lend(socket string) error {
 	return nil
 }
 
-func (a *lentAgent) giveBack() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.users--
+// takeBack ends the loan of one command, if it had one. What talks to the agent
+// already may go on.
+func (c *Conn) takeBack(lent bool) {
+	if !lent {
+		return
+	}
+	c.agent.mu.Lock()
+	defer c.agent.mu.Unlock()
+	c.agent.users--
 }
 
 // enter gives the socket to one more channel, if there is one to give.

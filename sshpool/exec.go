@@ -26,6 +26,8 @@ type ExecResult struct {
 // Command is one command and its streams.
 type Command struct {
 	Text string // what the user's shell on the host reads
+	// Shell asks for the user's login shell instead; Text is not looked at.
+	Shell bool
 	// Stdin is sent to the command; nil sends an end of file at once. Run does
 	// not wait for a Read that blocks when the command has ended.
 	Stdin io.Reader
@@ -41,8 +43,12 @@ type Command struct {
 	// PTY, where not nil, asks for a terminal. All output then comes on Stdout,
 	// as the terminal shows it. A host that gives none does not run the command.
 	PTY *PTY
-
-	shell bool // the user's login shell instead of Text
+	// ForwardAgent, where not empty, is the socket of an agent on this machine
+	// that the host may use while the command runs. It is dangerous: whoever has
+	// root there, or runs as the same user, can log in with its keys wherever
+	// they are accepted. A host that refuses does not run the command. The
+	// commands of one connection cannot forward different agents at a time.
+	ForwardAgent string
 }
 
 // DrainTime is how long output is still read after the exit status came, when
@@ -82,11 +88,18 @@ func (c *Conn) Run(ctx context.Context, cmd Command) (ExecResult, error) {
 
 // begin gets cmd a session.
 func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
+	if cmd.ForwardAgent != "" {
+		if err := c.agent.lend(cmd.ForwardAgent); err != nil {
+			return nil, &Error{Op: opExec, Kind: KindInternal, Stage: StageChannel, Err: err, Text: err.Error()}
+		}
+	}
 	s, err := c.session(ctx)
 	if err != nil {
+		c.takeBack(cmd.ForwardAgent != "")
 		return nil, err
 	}
-	return &running{c: c, s: s, ctx: ctx, limit: newLimit(c.limits.Channel),
+	return &running{lent: cmd.ForwardAgent != "",
+		c: c, s: s, ctx: ctx, limit: newLimit(c.limits.Channel),
 		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
 		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{})}, nil
 }
@@ -128,6 +141,7 @@ type running struct {
 	exited   bool // exit-status or exit-signal came
 	closed   bool // the channel is closed and will say no more
 
+	lent    bool          // an agent is lent to the host until the end
 	patient bool          // the drain time is one of silence
 	ready   chan struct{} // closed when the host has agreed to run the command
 }
@@ -155,7 +169,7 @@ func (r *running) request(cmd Command) reply {
 		return *refused
 	}
 	what, request, payload := "command", "exec", []byte(nil)
-	if cmd.shell {
+	if cmd.Shell {
 		what, request = "shell", "shell"
 	} else {
 		payload = appendString(make([]byte, 0, 4+len(cmd.Text)), cmd.Text)
@@ -187,6 +201,11 @@ func (r *running) prepare(cmd Command) *reply {
 		k, v, _ := strings.Cut(kv, "=")
 		if ok, err := ch.SendRequest("env", true, appendString(appendString(nil, k), v)); !ok {
 			return &reply{false, "environment variable " + k, err}
+		}
+	}
+	if cmd.ForwardAgent != "" {
+		if ok, err := ch.SendRequest(agentRequest, true, nil); !ok {
+			return &reply{false, "agent forwarding", err}
 		}
 	}
 	if cmd.PTY != nil {
@@ -362,6 +381,7 @@ func (r *running) stop() {
 // to the caller's writers.
 func (r *running) finish() {
 	r.bound(-1)
+	r.c.takeBack(r.lent)
 	r.res.StdoutBytes = r.out.close()
 	r.res.StderrBytes = r.err.close()
 	if r.res.Took == 0 {

@@ -141,6 +141,8 @@ type ShellOptions struct {
 	PTY *PTY
 	// Env is set on the host, OfferEnv as far as the host accepts it; see Command.
 	Env, OfferEnv []string
+	// ForwardAgent is the socket of an agent that the host may use; see Command.
+	ForwardAgent string
 	// Stderr gets what comes on standard error, as Command's does; nil drops it.
 	// With a PTY nothing does.
 	Stderr io.Writer
@@ -165,7 +167,7 @@ func (c *Conn) Shell(ctx context.Context, o ShellOptions) (*Shell, error) {
 	in, stdin := io.Pipe()
 	stdout, out := io.Pipe()
 	stop := context.AfterFunc(ctx, func() { out.CloseWithError(context.Cause(ctx)) })
-	s, err := c.Start(ctx, Command{Text: o.Command, shell: o.Command == "", PTY: o.PTY, Env: o.Env, OfferEnv: o.OfferEnv,
+	s, err := c.Start(ctx, Command{Text: o.Command, Shell: o.Command == "", PTY: o.PTY, Env: o.Env, OfferEnv: o.OfferEnv, ForwardAgent: o.ForwardAgent,
 		Stdin: in, Stdout: out, Stderr: o.Stderr})
 	if err != nil {
 		cancel()
