@@ -137,9 +137,13 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 // 6 MB at a fanout of 100. Larger inventories are live memory, not to be
 // tripled. Whoever sets GOGC knows better.
 func collectLess(e *env, hosts int) {
-	const percent, most = 200, 20_000
+	const percent, most, limit = 200, 20_000, 384 << 20
 	if hosts <= most && e.getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
+	}
+	// Where a thousand hosts write at once, garbage is most of what they cost.
+	if hosts <= most && e.getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
 	}
 }
 

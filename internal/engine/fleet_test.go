@@ -55,7 +55,7 @@ func TestManyNamesOfOneHost(t *testing.T) {
 // TestThrottledHostIsLeftAlone has hosts turn the first connection away: the
 // next comes no sooner than after 15 seconds, and is all it takes.
 func TestThrottledHostIsLeftAlone(t *testing.T) {
-	leaves(t)
+	t.Parallel()
 	f := sshtest.Lab(t, lab.Config{N: 4, Prefix: "busy", Faults: map[string]lab.Fault{"*": "throttle-n=1"}})
 	req := ask(f, "true", f.Hosts()...)
 	req.ConnectTimeout = time.Minute

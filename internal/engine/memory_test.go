@@ -12,7 +12,7 @@ func soak() bool { return os.Getenv("FLEET_SOAK") != "" }
 // TestAllHostsWriteAtOnce has every host write more than anybody wants, all at
 // the same time: memory stays bounded, in each way of showing it.
 func TestAllHostsWriteAtOnce(t *testing.T) {
-	hosts, command, perHost := 400, "bytes 4M", int64(4<<20)
+	hosts, command, perHost := 400, "bytes 3M", int64(3<<20)
 	if soak() {
 		hosts, command, perHost = 1000, "bytes 50M", 50<<20
 	}

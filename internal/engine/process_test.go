@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
 	"strings"
@@ -158,6 +159,8 @@ func runProcess(task []byte) (any, error) {
 		return nil, err
 	}
 	light(r)
+	debug.SetGCPercent(200) // as the command line does
+	debug.SetMemoryLimit(384 << 20)
 	m := measured{Causes: map[string]int{}, Base: held()}
 	stop, peak := watchHeld()
 	s := newTold()

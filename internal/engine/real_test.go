@@ -19,6 +19,9 @@ import (
 	"fleet/sshpool"
 )
 
+// These tests wait most of the time and run side by side; that nothing is left
+// behind is looked at once, at the end of all.
+
 // realServers are the servers that these tests run against.
 var realServers = map[string]func(testing.TB, ...sshtest.Option) *sshtest.Server{
 	"openssh": sshtest.OpenSSH, "dropbear": sshtest.Dropbear,
@@ -74,9 +77,9 @@ var endings = []ending{
 }
 
 func TestCommandsOnRealServers(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers {
 		t.Run(name, func(t *testing.T) {
-			leaves(t)
 			s := start(t, loopback(21, 3))
 			for _, e := range endings {
 				t.Run(e.name, func(t *testing.T) {
@@ -121,9 +124,9 @@ func (e ending) check(t *testing.T, server string, c carried, host string, res e
 
 // TestMuchOutputOfRealServers takes 20 MB on each stream at once, exact.
 func TestMuchOutputOfRealServers(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers {
 		t.Run(name, func(t *testing.T) {
-			leaves(t)
 			s := start(t, loopback(22, 2))
 			const size = 20 << 20
 			content := bytes.Repeat([]byte("0123456789abcdef\x00\xff\r\n...."), size/24+1)[:size]
@@ -177,9 +180,9 @@ func impatient(r *Run) {
 
 // TestFrozenRealServer stops the server's processes under running commands.
 func TestFrozenRealServer(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers {
 		t.Run(name, func(t *testing.T) {
-			leaves(t)
 			s := start(t, loopback(23, 3))
 			var at time.Time
 			c := sleepers(t, s, nil, impatient, func() { s.Freeze(); at = time.Now() })
@@ -198,9 +201,9 @@ func TestFrozenRealServer(t *testing.T) {
 
 // TestKilledRealServer ends the server under running commands.
 func TestKilledRealServer(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers {
 		t.Run(name, func(t *testing.T) {
-			leaves(t)
 			s := start(t, loopback(24, 3))
 			c := sleepers(t, s, nil, nil, s.Stop)
 			for host, res := range c.results {
@@ -214,9 +217,9 @@ func TestKilledRealServer(t *testing.T) {
 
 // TestStopOnRealServers stops a run whose commands wait: all are canceled.
 func TestStopOnRealServers(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers {
 		t.Run(name, func(t *testing.T) {
-			leaves(t)
 			s := start(t, loopback(25, 3))
 			stops := make(chan struct{}, 1)
 			c := sleepers(t, s, stops, nil, func() { stops <- struct{}{} })
@@ -230,7 +233,7 @@ func TestStopOnRealServers(t *testing.T) {
 // TestTightRealServer has 60 names of one sshd that allows two sessions a
 // connection and few connections before their login.
 func TestTightRealServer(t *testing.T) {
-	leaves(t)
+	t.Parallel()
 	s := sshtest.OpenSSH(t, loopback(26, 4), sshtest.MaxSessions(2), sshtest.MaxStartups("4:100:4"))
 	req := askReal(s, "echo $SSH_CONNECTION")
 	addresses := req.Hosts
@@ -256,9 +259,9 @@ func TestTightRealServer(t *testing.T) {
 // TestWrongKeysOnRealServers meets a server whose host key is another, one that
 // is not known, and one that refuses the login.
 func TestWrongKeysOnRealServers(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers {
 		t.Run(name, func(t *testing.T) {
-			leaves(t)
 			s := start(t, loopback(27, 2))
 			other := sshtest.Lab(t, lab.Config{N: 1})
 			mark := filepath.Join(s.Dir, "mark")
