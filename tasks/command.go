@@ -29,7 +29,8 @@ type Command struct {
 type CommandResult struct {
 	Connect scheduler.ConnectResult
 	Exec    scheduler.ExecResult
-	Sent    bool // the command was handed to the connection
+	Sent    bool  // the command was handed to the connection
+	Err     error // why there is no connection; nil if there was one
 }
 
 // Program is the command for one host. Its value is a *CommandResult, never nil.
@@ -39,6 +40,7 @@ func (c Command) Program() scheduler.Program {
 		res := new(CommandResult)
 		var err error
 		if res.Connect, err = r.Connect(); err != nil {
+			res.Err = err
 			return res, err
 		}
 		var stdout, stderr io.Writer

@@ -28,8 +28,8 @@ func newTrustCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "trust",
 		Short: "See and settle the host keys of many hosts at once",
-		Long: `Shows the keys by which hosts prove who they are, compares them with known_hosts,
-and writes down those that you approve.
+		Long: `Shows the keys by which hosts prove who they are, compares them with
+known_hosts, and writes down those that you approve.
 
 Hosts are asked by ordinary connections that stop before login: no secret is
 sent. They are paced and counted, as servers ban clients that do this too often.`,

@@ -36,8 +36,8 @@ func newTrustApproveCommand(e *env) *cobra.Command {
 		Use:   "approve [flags] PATTERN",
 		Short: "Write the keys of new hosts to known_hosts, after one question",
 		Long: `Asks the hosts that PATTERN selects for their keys, shows those that known_hosts
-does not have, and asks once for all whether to write them down. Changed, revoked
-and invalid keys are shown, and never written.
+does not have, and asks once for all whether to write them down. Changed,
+revoked and invalid keys are shown, and never written.
 
 --from FILE approves only keys that are in FILE, one a line: a fingerprint
 SHA256:..., also behind names and as ssh-keygen -l prints it; a public key; or a

@@ -21,10 +21,10 @@ func newTrustRemoveCommand(e *env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove [flags] PATTERN",
 		Short: "Take hosts out of known_hosts",
-		Long: `Takes the lines that mean the hosts that PATTERN selects out of known_hosts, also
-hashed ones, as 'ssh-keygen -R' does. Lines of authorities and revoked keys stay.
-The file is replaced at once; what it was before is kept beside it with the
-ending .old. No host is connected to.
+		Long: `Takes the lines that mean the hosts that PATTERN selects out of known_hosts,
+also hashed ones, as 'ssh-keygen -R' does. Lines of authorities and of revoked
+keys stay. The file is replaced at once; what it was before is kept beside it
+with the ending .old. No host is connected to.
 
 Only the file that new keys go to is written; what other files still say of
 the hosts is told.`,

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"fleet/internal/event"
 	"fleet/internal/output"
 	"fleet/scheduler"
+	"fleet/sshpool/hostkeys"
 	"fleet/tasks"
 )
 
@@ -97,6 +99,7 @@ func (r *results) observe(ev scheduler.Event) {
 func (r *results) result(ev scheduler.Event) event.Result {
 	res := event.Result{Host: ev.Host, Outcome: ev.Outcome, Cause: ev.Cause, Time: ev.Time}
 	if v, ok := ev.Value.(*tasks.CommandResult); ok {
+		res.Detail = keyDetail(v.Err)
 		res.Attempts, res.Connect = v.Connect.Attempts, v.Connect.Took
 		res.Run, res.Signal, res.Lingering = v.Exec.Took, v.Exec.Signal, v.Exec.Lingering
 		res.StdoutBytes, res.StderrBytes = v.Exec.StdoutBytes, v.Exec.StderrBytes
@@ -112,4 +115,14 @@ func (r *results) result(ev scheduler.Event) event.Result {
 		res.Truncated = cut[0] || cut[1]
 	}
 	return res
+}
+
+// keyDetail says which keys were known and which was shown, where a host's key
+// was refused though known_hosts knows the host; else it is empty.
+func keyDetail(err error) string {
+	var refusal *hostkeys.Error
+	if !errors.As(err, &refusal) || refusal.Reason == hostkeys.ReasonUnknown {
+		return ""
+	}
+	return refusal.Detail()
 }

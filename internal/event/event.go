@@ -40,6 +40,7 @@ type Result struct {
 	Host        string
 	Outcome     scheduler.Outcome
 	Cause       *scheduler.Cause // nil if and only if Outcome is ok
+	Detail      string           // what Cause leaves out, as it differs from host to host; may be empty
 	ExitCode    *int             // nil where the host sent none
 	Signal      string           // without SIG; empty if none
 	StdoutBytes int64            // all that the host wrote, kept or not

@@ -39,6 +39,7 @@ func (b *base) summary(s event.Summary) []byte {
 		p = append(p, ": "...)
 		p = append(p, outcomeColor(b.o.ErrColor, c.outcome, causeText(c.causeKey))...)
 		p = append(p, '\n')
+		p = b.appendDetails(p, c.details)
 	}
 	return b.appendHints(p, causes)
 }
@@ -86,7 +87,14 @@ func (b *base) early(s event.Summary) string {
 // foldedCause is a cause and the hosts that share it.
 type foldedCause struct {
 	causeKey
-	hosts []string
+	hosts   []string
+	details []detail
+}
+
+// detail is what a cause leaves out, and the hosts of which it is true.
+type detail struct {
+	hosts []string // sorted
+	text  string
 }
 
 // sortedCauses gives the causes in causeOrder, the one of most hosts last.
@@ -95,7 +103,7 @@ func (t *tally) sortedCauses() []foldedCause {
 	defer t.mu.Unlock()
 	all := make([]foldedCause, 0, len(t.causes))
 	for key, hosts := range t.causes {
-		all = append(all, foldedCause{key, hosts})
+		all = append(all, foldedCause{key, hosts, sortedDetails(t.details[key])})
 	}
 	slices.SortFunc(all, func(x, y foldedCause) int {
 		return cmp.Or(
@@ -107,6 +115,37 @@ func (t *tally) sortedCauses() []foldedCause {
 		)
 	})
 	return all
+}
+
+// sortedDetails gives details in the order of their first hosts.
+func sortedDetails(by map[string][]string) []detail {
+	var all []detail
+	for text, hosts := range by {
+		all = append(all, detail{slices.Sorted(slices.Values(hosts)), text})
+	}
+	slices.SortFunc(all, func(x, y detail) int {
+		return cmp.Or(cmp.Compare(x.hosts[0], y.hosts[0]), cmp.Compare(x.text, y.text))
+	})
+	return all
+}
+
+// detailsMax is how many details of one cause a terminal gets; pipes get all.
+const detailsMax = 20
+
+// appendDetails writes what a cause leaves out, below its line.
+func (b *base) appendDetails(p []byte, details []detail) []byte {
+	rest := 0
+	if b.o.ErrTerminal && len(details) > detailsMax {
+		rest = len(details) - detailsMax
+		details = details[:detailsMax]
+	}
+	for _, d := range details {
+		p = append(p, b.wrap("  "+b.foldFor(d.hosts, b.o.ErrTerminal)+": ", SafeLine(d.text))...)
+	}
+	if rest > 0 {
+		p = append(p, fmt.Sprintf("  and %d more\n", rest)...)
+	}
+	return p
 }
 
 // causeText is the cause as one safe line.

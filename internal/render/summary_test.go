@@ -93,7 +93,7 @@ func TestHintsCoverKinds(t *testing.T) {
 // A hint names only flags and commands that there are.
 func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
-		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l", "-lf", "-R",
+		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
 	}
 	found := 0
 	for key, h := range hints {
@@ -104,7 +104,7 @@ func TestHintsNameWhatExists(t *testing.T) {
 			}
 		}
 		for _, m := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(h, -1) {
-			if !regexp.MustCompile(`^(fleet hosts HOST|ssh-keyscan HOST \| ssh-keygen -lf -|ssh-keygen -R HOST|ssh-add -l)`).MatchString(m[1]) {
+			if !regexp.MustCompile(`^(fleet hosts HOST|fleet trust (approve PATTERN|remove HOST|approve HOST)|ssh-add -l)`).MatchString(m[1]) {
 				t.Errorf("hint %s names the command %s", key, m[1])
 			}
 		}

@@ -32,9 +32,10 @@ type tally struct {
 	counts  map[scheduler.Outcome]int
 	running map[string]struct{}
 	causes  map[causeKey][]string
-	cut     []string // hosts with output that was not kept
-	open    []string // hosts with a process left that held the output open
-	samples []sample // for the rate, oldest first
+	details map[causeKey]map[string][]string // of those causes that have some: hosts by detail
+	cut     []string                         // hosts with output that was not kept
+	open    []string                         // hosts with a process left that held the output open
+	samples []sample                         // for the rate, oldest first
 }
 
 type sample struct {
@@ -84,6 +85,16 @@ func (t *tally) result(r event.Result) {
 		key.cause.Text = string(r.Outcome)
 	}
 	t.causes[key] = append(t.causes[key], r.Host)
+	if r.Detail == "" {
+		return
+	}
+	if t.details == nil {
+		t.details = make(map[causeKey]map[string][]string)
+	}
+	if t.details[key] == nil {
+		t.details[key] = make(map[string][]string)
+	}
+	t.details[key][r.Detail] = append(t.details[key][r.Detail], r.Host)
 }
 
 // notOK says that some host did not end ok.
