@@ -60,6 +60,7 @@ type behavior struct {
 	unlisted    bool  // has no line in known_hosts
 	muteExec    bool  // never answers exec
 	denyExec    bool  // refuses exec
+	noForward   bool  // connects to nobody for its clients
 	maxSessions int64 // session channels at once; 0: no limit
 
 	// accept is the first to see a connection, the n-th of its host; SSH

@@ -276,6 +276,13 @@ func channelProbes() map[Fault]func(p probe) {
 				}
 			}
 		},
+		"no-forward": func(p probe) {
+			_, err := p.login().Dial("tcp", p.host.Address+":22")
+			var refused *ssh.OpenChannelError
+			if !errors.As(err, &refused) || refused.Reason != ssh.Prohibited {
+				p.Errorf("forward: %v; want prohibited", err)
+			}
+		},
 		"hang-exec": func(p probe) {
 			c := p.login()
 			s := p.session(c)

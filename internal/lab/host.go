@@ -34,6 +34,7 @@ type Host struct {
 	accepted, attempts       atomic.Int64
 	logins, sessions         atomic.Int64
 	sent, received, commands atomic.Int64
+	forwarded                atomic.Int64
 
 	mu  sync.Mutex
 	log []string // the last maxLog commands
@@ -51,6 +52,7 @@ type Stats struct {
 	Attempts    int64    // login attempts; the opening "none" and key queries not counted
 	Logins      int64    // successful logins
 	Sessions    int64    // session channels opened
+	Forwarded   int64    // connections made to other hosts for clients
 	CommandsRun int64    // commands received
 	Commands    []string // the last thousand of them, exact, in order of arrival
 	Received    int64    // bytes on the wire, of all connections
@@ -65,7 +67,7 @@ func (h *Host) Stats() Stats {
 		Accepted: h.accepted.Load(), Attempts: h.attempts.Load(), Logins: h.logins.Load(),
 		Open: h.open.now.Load(), OpenMax: h.open.max.Load(),
 		HalfOpen: h.halfOpen.now.Load(), HalfOpenMax: h.halfOpen.max.Load(),
-		Sessions: h.sessions.Load(), CommandsRun: h.commands.Load(), Commands: slices.Clone(h.log),
+		Sessions: h.sessions.Load(), Forwarded: h.forwarded.Load(), CommandsRun: h.commands.Load(), Commands: slices.Clone(h.log),
 		Received: h.received.Load(), Sent: h.sent.Load(),
 	}
 }
@@ -82,6 +84,7 @@ func (l *Lab) Stats() Stats {
 		s.Attempts += h.attempts.Load()
 		s.Logins += h.logins.Load()
 		s.Sessions += h.sessions.Load()
+		s.Forwarded += h.forwarded.Load()
 		s.CommandsRun += h.commands.Load()
 		s.Received += h.received.Load()
 		s.Sent += h.sent.Load()

@@ -63,6 +63,10 @@ func (w *wire) openChannel(user string, nc ssh.NewChannel, open *atomic.Int64) {
 	if b.open != nil && !b.open(w, nc) {
 		return
 	}
+	if nc.ChannelType() == "direct-tcpip" {
+		w.forward(nc)
+		return
+	}
 	if nc.ChannelType() != "session" {
 		nc.Reject(ssh.UnknownChannelType, "unknown channel type")
 		return
