@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"fleet/internal/engine"
-	"fleet/internal/render"
 )
 
 // connectFlags say how hosts are reached and logged in to. They stand above
@@ -27,6 +26,7 @@ type connectFlags struct {
 	knownHosts []string
 	timeout    time.Duration
 	noInput    bool
+	jump       []string
 	ssh        sshConfigFlags
 }
 
@@ -37,6 +37,7 @@ func (f *connectFlags) declare(c *cobra.Command) {
 	fs.StringVarP(&f.user, "user", "u", "", "user to log in as (default: the inventory's, else ssh_config's, else your own name)")
 	fs.IntVarP(&f.port, "port", "p", 0, "port (default: the inventory's, else ssh_config's, else 22)")
 	fs.StringArrayVar(&f.keys, "key", nil, "private key `FILE` to log in with, may be given again")
+	fs.StringSliceVarP(&f.jump, "jump", "J", nil, "reach hosts through jump `HOSTS` [user@]host[:port], the nearest first, or none (default: the inventory's, else ssh_config's)")
 	fs.BoolVarP(&f.askPass, "ask-pass", "k", false, "ask once for the login password")
 	fs.StringVar(&f.passFile, "pass-file", "", "read the login password from `FILE`, - for standard input")
 	fs.StringVar(&f.hostKeys, "hostkeys", "", "`MODE` of checking host keys: "+strings.Join(hostKeyModes, ", ")+" (default: accept-new if ssh_config says so, else strict)")
@@ -55,7 +56,7 @@ func (f *connectFlags) access(e *env, ask *prompter) (engine.Access, error) {
 	ask.allowed = !f.noInput
 	a := engine.Access{
 		User: f.user, Port: f.port, Keys: f.keys,
-		HostKeys: f.hostKeys, KnownHosts: f.knownHosts,
+		Jump: f.jump, HostKeys: f.hostKeys, KnownHosts: f.knownHosts,
 		ConnectTimeout: f.timeout,
 		Agent:          e.getenv("SSH_AUTH_SOCK"),
 	}
@@ -125,17 +126,20 @@ func (f *connectFlags) password(e *env, ask *prompter) (func(context.Context) (s
 }
 
 // logger tells on the sink what -vv asks for; nil says nothing.
-func logger(sink render.Sink, verbose int) *slog.Logger {
+func logger(on noter, verbose int) *slog.Logger {
 	if verbose < 2 {
 		return nil
 	}
-	return slog.New(slog.NewTextHandler(noteWriter{sink}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(slog.NewTextHandler(noteWriter{on}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
+// noter shows single lines of fleet's own, as a render.Sink does.
+type noter interface{ Note(text string) }
+
 // noteWriter makes each write, one record of a slog handler, a note.
-type noteWriter struct{ sink render.Sink }
+type noteWriter struct{ on noter }
 
 func (w noteWriter) Write(p []byte) (int, error) {
-	w.sink.Note(strings.TrimRight(string(p), "\n"))
+	w.on.Note(strings.TrimRight(string(p), "\n"))
 	return len(p), nil
 }

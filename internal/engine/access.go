@@ -10,11 +10,13 @@ import (
 
 // Access says how hosts are reached and logged in to. Its settings stand above
 // those of the hosts, and those above SSHConfig; its zero values leave them to
-// both.
+// both. User, Port, Jump and Password are for hosts and not for jump hosts; Keys
+// are tried on jump hosts that have none of their own.
 type Access struct {
 	User           string
 	Port           int
 	Keys           []string      // private key files; where given, no others are tried
+	Jump           []string      // jump hosts [user@]host[:port], the nearest to us first; "none" alone is none
 	KnownHosts     []string      // known_hosts files
 	HostKeys       string        // strict, accept-new, insecure-off; empty is SSHConfig's, else strict
 	ConnectTimeout time.Duration // tcp to auth

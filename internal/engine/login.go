@@ -2,14 +2,15 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
-	"fleet/inventory"
 	"fleet/sshpool"
 	"fleet/sshpool/sshconfig"
 )
@@ -19,11 +20,15 @@ type login struct {
 	keys, defaults []string
 	only           bool // no other keys
 	agent          string
+	password       func(context.Context) (string, error)
 }
 
-// auth is the login of h.
-func (r *resolver) auth(h *inventory.Host, found *sshconfig.Resolved) (*sshpool.Auth, error) {
+// auth is the login of a host.
+func (r *resolver) auth(w want, found *sshconfig.Resolved) (*sshpool.Auth, error) {
 	l := login{agent: r.Agent}
+	if !w.isHop() { // a jump host has no business with the password of those behind it
+		l.password = r.Password
+	}
 	switch v := found.IdentityAgent.V; v {
 	case "":
 	case "none":
@@ -31,30 +36,33 @@ func (r *resolver) auth(h *inventory.Host, found *sshconfig.Resolved) (*sshpool.
 	default:
 		l.agent = v
 	}
-	if err := r.chooseKeys(&l, h, found); err != nil {
+	if err := r.chooseKeys(&l, w, found); err != nil {
 		return nil, err
 	}
 	return r.auths.get(l.id(), func() (*sshpool.Auth, error) {
 		return &sshpool.Auth{
 			Keys: l.keys, DefaultKeys: l.defaults, IdentitiesOnly: l.only, AgentSocket: l.agent,
-			Password: r.Password, Passphrase: r.Passphrase,
+			Password: l.password, Passphrase: r.Passphrase,
 		}, nil
 	})
 }
 
 // id tells logins apart.
 func (l *login) id() string {
-	return fmt.Sprint(l.only, "\x00", l.agent, "\x00\x00", strings.Join(l.keys, "\x00"), "\x00\x00", strings.Join(l.defaults, "\x00"))
+	return fmt.Sprint(l.only, l.password != nil, "\x00", l.agent, "\x00\x00", strings.Join(l.keys, "\x00"), "\x00\x00", strings.Join(l.defaults, "\x00"))
 }
 
 // chooseKeys takes the keys of the flags, else those of the inventory, both
 // alone; else those of ssh_config; else the usual files, which may be missing.
-func (r *resolver) chooseKeys(l *login, h *inventory.Host, found *sshconfig.Resolved) error {
+func (r *resolver) chooseKeys(l *login, w want, found *sshconfig.Resolved) error {
+	own := slices.ContainsFunc(found.IdentityFiles, func(v sshconfig.Value[string]) bool { return v.IsSet() })
 	switch {
-	case len(r.Keys) > 0:
+	case len(r.Keys) > 0 && !w.isHop():
 		return r.onlyKeys(l, r.Keys, "--key")
-	case len(h.Key) > 0:
-		return r.onlyKeys(l, h.Key, place(h.Source))
+	case len(w.host.Key) > 0:
+		return r.onlyKeys(l, w.host.Key, place(w.host.Source))
+	case len(r.Keys) > 0 && !own:
+		return r.onlyKeys(l, r.Keys, "--key")
 	}
 	l.only = found.IdentitiesOnly.V
 	for _, v := range found.IdentityFiles {
@@ -92,10 +100,7 @@ func (r *resolver) checkKey(path, from, agent string) error {
 	id := from + "\x00" + path + "\x00" + agent
 	err, seen := r.keys[id]
 	if !seen {
-		err = keyProblem(path, agent)
-		if err != nil {
-			err = at(from, err)
-		}
+		err = at(from, keyProblem(path, agent))
 		r.keys[id] = err
 	}
 	return err

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -20,12 +22,16 @@ type resolver struct {
 	auths    shared[*sshpool.Auth]
 	indexes  shared[*hostkeys.Index]
 	policies shared[*hostkeys.Policy]
+	chains   shared[[]sshpool.Target]
+	lookups  shared[struct{}]
+	ctx      context.Context // of name lookups
+	names    sshpool.Resolver
 	keys     map[string]error // key files that were looked at
 	told     map[string]bool  // warnings
 	warnings []string
 }
 
-func newResolver(a Access) (*resolver, error) {
+func newResolver(ctx context.Context, a Access) (*resolver, error) {
 	me, err := sshconfig.ThisUser()
 	if err != nil {
 		return nil, fmt.Errorf("look up own user: %w", err)
@@ -38,6 +44,7 @@ func newResolver(a Access) (*resolver, error) {
 	return &resolver{
 		Access: a, home: me.Home,
 		auths: newShared[*sshpool.Auth](), indexes: newShared[*hostkeys.Index](), policies: newShared[*hostkeys.Policy](),
+		chains: newShared[[]sshpool.Target](), lookups: newShared[struct{}](), ctx: ctx, names: net.DefaultResolver,
 		keys: make(map[string]error), told: make(map[string]bool),
 	}, nil
 }
@@ -69,48 +76,44 @@ func (r *resolver) later(text string) {
 
 // target says how h is reached.
 func (r *resolver) target(h *inventory.Host) (sshpool.Target, error) {
-	found, err := r.ask(h)
+	w := want{name: h.Name, host: h, root: h, user: r.User, port: r.Port}
+	found, err := r.ask(w)
 	if err != nil {
 		return sshpool.Target{}, err
 	}
-	if err := refuseProxies(found); err != nil {
-		return sshpool.Target{}, err
-	}
-	t := sshpool.Target{
-		Address: found.HostName.V,
-		Port:    found.Port.V,
-		User:    found.User.V,
-		KnownAs: found.HostKeyAlias.V,
-		Limits:  sshpool.Limits{Total: cmp.Or(r.ConnectTimeout, h.ConnectTimeout, found.ConnectTimeout.V)},
-		Log:     r.Log,
-	}
-	t.KeepaliveInterval, t.KeepaliveCount = keepalive(found)
-	if t.Auth, err = r.auth(h, found); err != nil {
+	t, err := r.settle(w, found)
+	if err != nil {
 		return t, err
 	}
-	t.HostKeys, err = r.policy(h, found)
-	return t, err
+	return t, r.proxy(&t, w, found)
 }
 
-// ask resolves h by ssh_config, with what stands above that as ssh's own flags.
-func (r *resolver) ask(h *inventory.Host) (*sshconfig.Resolved, error) {
-	q := sshconfig.Query{Host: h.Name, User: cmp.Or(r.User, h.User), Port: cmp.Or(r.Port, h.Port), Exec: r.MatchExec}
-	if h.Given("address") || h.Address != h.Name {
-		q.HostName = h.Address
+// ask resolves a host by ssh_config, with what stands above that as ssh's own
+// flags.
+func (r *resolver) ask(w want) (*sshconfig.Resolved, error) {
+	q := sshconfig.Query{Host: w.name, User: cmp.Or(w.user, w.host.User), Port: cmp.Or(w.port, w.host.Port), Exec: r.MatchExec}
+	if w.host.Given("address") || w.host.Address != w.name {
+		q.HostName = w.host.Address
 	}
 	return r.SSHConfig.Resolve(q)
 }
 
-// refuseProxies refuses hosts behind others, rather than reach them in another
-// way than was asked for.
-func refuseProxies(found *sshconfig.Resolved) error {
-	switch {
-	case len(found.ProxyJump.V) > 0:
-		return fmt.Errorf("%s: ProxyJump is not supported yet; nothing was run", found.ProxyJump.From)
-	case found.ProxyCommand.V != "":
-		return fmt.Errorf("%s: ProxyCommand is not supported yet; nothing was run", found.ProxyCommand.From)
+// settle says how a host is reached once there is a way to it.
+func (r *resolver) settle(w want, found *sshconfig.Resolved) (t sshpool.Target, err error) {
+	t = sshpool.Target{
+		Address: found.HostName.V,
+		Port:    found.Port.V,
+		User:    found.User.V,
+		KnownAs: found.HostKeyAlias.V,
+		Limits:  sshpool.Limits{Total: cmp.Or(r.ConnectTimeout, w.host.ConnectTimeout, found.ConnectTimeout.V)},
+		Log:     r.Log,
 	}
-	return nil
+	t.KeepaliveInterval, t.KeepaliveCount = keepalive(found)
+	if t.Auth, err = r.auth(w, found); err != nil {
+		return t, err
+	}
+	t.HostKeys, err = r.policy(w.host, found)
+	return t, err
 }
 
 // keepalive is the interval and count of ssh_config, zero where it sets none.

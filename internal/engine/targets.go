@@ -55,7 +55,7 @@ func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, e
 	if err := unsupported(hosts); err != nil {
 		return nil, err
 	}
-	r, err := newResolver(a)
+	r, err := newResolver(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +82,6 @@ func unsupported(hosts []*inventory.Host) error {
 		setting string
 		set     func(*inventory.Host) bool
 	}{
-		{"jump", func(h *inventory.Host) bool { return len(h.Jump) > 0 }},
-		{"proxy_command", func(h *inventory.Host) bool { return h.ProxyCommand != "" }},
 		{"certificate", func(h *inventory.Host) bool { return len(h.Certificate) > 0 }},
 		{"become", func(h *inventory.Host) bool { return h.Become }},
 		{"shell", func(h *inventory.Host) bool { return h.Shell != "" }},
