@@ -135,10 +135,11 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 // collectLess lets the garbage of a run of some thousand hosts, mostly spent
 // handshakes, grow to twice the live memory instead of once: 7 % less CPU for
 // 6 MB at a fanout of 100. Larger inventories are live memory, not to be
-// tripled. Whoever sets GOGC knows better.
+// tripled, and with few hosts the garbage is their output's. Whoever sets GOGC
+// knows better.
 func collectLess(e *env, hosts int) {
-	const percent, most, limit = 200, 20_000, 384 << 20
-	if hosts <= most && e.getenv("GOGC") == "" {
+	const percent, least, most, limit = 200, 100, 20_000, 384 << 20
+	if hosts >= least && hosts <= most && e.getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 	}
 	// Where a thousand hosts write at once, garbage is most of what they cost.
@@ -149,13 +150,26 @@ func collectLess(e *env, hosts int) {
 
 // carryOut runs req to its end, or until the user wants to leave at once.
 func carryOut(ctx context.Context, req engine.Request, sink render.Sink, stop *interrupts) error {
+	summary, err := carry(ctx, req, sink, stop, "fleet: stopping; Ctrl-C again leaves at once")
+	if err != nil {
+		return err
+	}
+	if code := summaryStatus(summary); code != exitOK {
+		return &fault{code: code}
+	}
+	return nil
+}
+
+// carry is carryOut for a caller who judges the summary. stopping is told at
+// the first stop.
+func carry(ctx context.Context, req engine.Request, sink render.Sink, stop *interrupts, stopping string) (event.Summary, error) {
 	req.Stops = stop.stops
 	run, err := engine.New(ctx, req)
 	if errors.Is(err, errInterrupted) {
-		return err
+		return event.Summary{}, err
 	}
 	if err != nil {
-		return usage(err)
+		return event.Summary{}, usage(err)
 	}
 	defer run.Close()
 	told := make(chan struct{})
@@ -164,7 +178,7 @@ func carryOut(ctx context.Context, req engine.Request, sink render.Sink, stop *i
 		defer close(told)
 		select {
 		case <-stop.first:
-			sink.Note("fleet: stopping; Ctrl-C again leaves at once")
+			sink.Note(stopping)
 		case <-ran:
 		}
 	}()
@@ -176,12 +190,9 @@ func carryOut(ctx context.Context, req engine.Request, sink render.Sink, stop *i
 		leave = stop.first // only output is left to wait for
 	}
 	if err := errors.Join(runErr, finish(sink, summary, leave)); err != nil {
-		return &fault{code: statusOr(summaryStatus(summary), exitInternal), err: err}
+		return summary, &fault{code: statusOr(summaryStatus(summary), exitInternal), err: err}
 	}
-	if code := summaryStatus(summary); code != exitOK {
-		return &fault{code: code}
-	}
-	return nil
+	return summary, nil
 }
 
 // leaveWithin is how long a user who wants to leave waits for output that

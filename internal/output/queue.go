@@ -8,14 +8,14 @@ import (
 )
 
 const (
-	queueMemory = 4 << 20   // default for QueueOptions.Memory
+	queueMemory = 1 << 20   // default for QueueOptions.Memory
 	queueRead   = 256 << 10 // bytes read back from the file at a time
-	queueKeep   = 256 << 10 // buffers above this size are not kept when empty
+	queueKeep   = 2 << 20   // buffers above this size are not kept when empty
 )
 
 // QueueOptions say how a Queue behaves. The zero value is usable.
 type QueueOptions struct {
-	Memory int64  // bytes held in memory before the file is used; 4 MiB if 0
+	Memory int64  // bytes held in memory before the file is used; 1 MiB if 0
 	Dir    string // of the file; os.TempDir if empty
 	// Pace, where not nil, is called by the draining goroutine after each
 	// write to the destination, with the number of bytes written. It may block

@@ -39,7 +39,7 @@ type Options struct {
 	Prog    string                      // what hints begin with; "fleet" if empty
 	Fold    func(names []string) string // web01,web02 to web[01-02]; joined by commas if nil
 
-	MemoryBudget int64  // bytes in memory that wait for a slow reader, for each of Out and Err; 4 MiB if 0
+	MemoryBudget int64  // bytes in memory that wait for a slow reader, for each of Out and Err; 1 MiB if 0
 	TempDir      string // for what is beyond; os.TempDir if empty
 }
 
