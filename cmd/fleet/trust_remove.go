@@ -91,7 +91,7 @@ func tellForgotten(e *env, gone *trust.Forgotten, dry bool) {
 		fmt.Fprintf(e.stderr, "fleet: warning: %s still %s %s\n", s.Place(), what, v.Hosts(s.Hosts))
 	}
 	if len(gone.Pinned) > 0 {
-		fmt.Fprintf(e.stderr, "fleet: warning: keys of %s stand in the inventory (host_key), not in known_hosts\n", v.Hosts(gone.Pinned))
+		fmt.Fprintf(e.stderr, "fleet: warning: keys of %s stand in the inventory (hostkey), not in known_hosts\n", v.Hosts(gone.Pinned))
 	}
 	switch {
 	case len(gone.Lines) == 0:

@@ -98,10 +98,15 @@ func removable(line string) (hosts, key string, ok bool) {
 	}
 	hosts, key = nextField(line)
 	kind, blob := nextField(key)
-	if kind == "" || kind[0] == '#' || blob == "" || blob[0] == '#' {
+	if !isKind(kind) || blob == "" || blob[0] == '#' {
 		return "", "", false
 	}
 	return hosts, key, true
+}
+
+// isKind says whether a word is a type of key that a line may have.
+func isKind(word string) bool {
+	return isUsable(word) || word == keyDSA || strings.HasPrefix(word, "sk-") || strings.HasPrefix(word, "ssh-mldsa-")
 }
 
 // asked are the names to look for.
