@@ -20,6 +20,15 @@ type interrupts struct {
 // writes to a closed pipe fail with an error instead of ending the process in
 // the middle of a run.
 func catchInterrupts() *interrupts {
+	i := newInterrupts()
+	signal.Notify(i.caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE)
+	return i
+}
+
+// newInterrupts takes over nothing: who has the signals puts them into caught,
+// and closes done at the end.
+func newInterrupts() *interrupts {
 	i := &interrupts{
 		stops:  make(chan struct{}, 2),
 		first:  make(chan struct{}),
@@ -27,8 +36,6 @@ func catchInterrupts() *interrupts {
 		caught: make(chan os.Signal, 2),
 		done:   make(chan struct{}),
 	}
-	signal.Notify(i.caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	signal.Ignore(syscall.SIGPIPE)
 	go i.forward()
 	return i
 }
