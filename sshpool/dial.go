@@ -140,7 +140,7 @@ func (d *dialer) tcp(addrs []netip.AddrPort) (net.Conn, error) {
 	if hook := d.t.DialContext; hook != nil {
 		nc, err = hook(ctx, "tcp", d.t.addr())
 	} else {
-		nc, err = connect(ctx, addrs)
+		nc, err = connect(ctx, addrs, d.t.BindAddress)
 	}
 	if err == nil {
 		return nc, nil

@@ -187,6 +187,12 @@ func (d *dialer) hostKeyAlgorithms() []string {
 		return known
 	}
 	algos := ssh.SupportedAlgorithms().HostKeys
+	rankHostKeys(algos)
+	return algos
+}
+
+// rankHostKeys puts Ed25519 first and certificates last.
+func rankHostKeys(algos []string) {
 	rank := func(a string) int {
 		switch a {
 		case ssh.KeyAlgoED25519:
@@ -200,5 +206,4 @@ func (d *dialer) hostKeyAlgorithms() []string {
 		return 2
 	}
 	slices.SortStableFunc(algos, func(a, b string) int { return rank(a) - rank(b) })
-	return algos
 }

@@ -252,7 +252,11 @@ func (p *Poller) exec(ctx context.Context, host string, op scheduler.Exec) (any,
 		if err != nil {
 			return scheduler.ExecResult{}, outcome(err)
 		}
-		r, err := l.conn.Exec(ctx, op.Command, op.Stdout, op.Stderr)
+		t, err := p.resolve(host)
+		if err != nil {
+			return scheduler.ExecResult{}, outcome(err)
+		}
+		r, err := l.conn.Run(ctx, Command{Text: op.Command, Stdout: op.Stdout, Stderr: op.Stderr, OfferEnv: t.OfferEnv})
 		var e *Error
 		if n == 1 && !fresh && errors.As(err, &e) && e.Kind == KindConnLost && !e.Sent {
 			continue

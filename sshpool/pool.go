@@ -1,6 +1,7 @@
 package sshpool
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -71,12 +72,13 @@ type poolKey struct {
 	auth       *Auth
 	hostKeys   HostKeyChecker
 	known      string // the name its key is looked up under
+	bind       string // own address
 	proxy      string
 	via        any // the poolKey of the jump host, or nil
 }
 
 func (t *Target) poolKey() poolKey {
-	k := poolKey{t.addr(), t.User, t.Auth, t.HostKeys, t.knownAs(), t.ProxyCommand, nil}
+	k := poolKey{t.addr(), t.User, t.Auth, t.HostKeys, t.knownAs(), t.BindAddress, t.ProxyCommand, nil}
 	if len(t.Jump) > 0 {
 		hop := t.lastHop()
 		k.via = hop.poolKey()
@@ -314,7 +316,10 @@ func (p *Pool) connect(ctx context.Context, t Target, pass gate) (*Conn, int, er
 			return nil, n - 1, e
 		}
 		e.Attempts = n
-		wait, again := p.pacer.retry(e, n, p.cfg.MaxAttempts)
+		wait, again := p.pacer.retry(e, n, cmp.Or(t.Attempts, p.cfg.MaxAttempts))
+		if !again && n < t.Attempts && e.Kind == KindRefused && e.Stage == StageTCP {
+			wait, again = time.Second, true
+		}
 		if !again || total > 0 && time.Since(began)+wait >= total {
 			return nil, n, e
 		}

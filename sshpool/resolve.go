@@ -101,6 +101,9 @@ func (r *limitedResolver) turn(ctx context.Context, limit time.Duration) error {
 func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
 	port := uint16(t.port())
 	if ip, err := netip.ParseAddr(t.Address); err == nil {
+		if !t.ofFamily(ip) {
+			return nil, wrongFamily(t)
+		}
 		return []netip.AddrPort{netip.AddrPortFrom(ip, port)}, nil
 	}
 	var next Resolver = net.DefaultResolver
@@ -112,7 +115,8 @@ func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
 		r = &limitedResolver{next: next, slots: make(chan struct{}, 1)}
 	}
 	limit := t.Limits.DNS
-	ips, err := r.lookup(ctx, "ip", t.Address, limit)
+	network := map[string]string{"": "ip", "inet": "ip4", "inet6": "ip6"}[t.Family]
+	ips, err := r.lookup(ctx, network, t.Address, limit)
 	switch {
 	case err == nil && len(ips) > 0:
 	case ctx.Err() != nil:
@@ -122,11 +126,25 @@ func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
 	default:
 		return nil, lookupError(err)
 	}
-	addrs := make([]netip.AddrPort, len(ips))
-	for i, ip := range ips {
-		addrs[i] = netip.AddrPortFrom(ip.Unmap(), port)
+	addrs := make([]netip.AddrPort, 0, len(ips))
+	for _, ip := range ips {
+		if t.ofFamily(ip) {
+			addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), port))
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, wrongFamily(t)
 	}
 	return addrs, nil
+}
+
+// ofFamily says whether an address is of the family asked for.
+func (t *Target) ofFamily(ip netip.Addr) bool {
+	return t.Family == "" || (t.Family == "inet") == ip.Unmap().Is4()
+}
+
+func wrongFamily(t *Target) *Error {
+	return &Error{Op: opDial, Kind: KindDNS, Stage: StageDNS, Text: "no address of the family " + t.Family}
 }
 
 func lookupError(err error) *Error {
@@ -153,8 +171,11 @@ func lookupError(err error) *Error {
 const attemptDelay = 250 * time.Millisecond
 
 // connect makes the TCP connection to the first address that answers.
-func connect(ctx context.Context, addrs []netip.AddrPort) (net.Conn, error) {
+func connect(ctx context.Context, addrs []netip.AddrPort, bind string) (net.Conn, error) {
 	d := net.Dialer{KeepAlive: -1} // the connection has a keepalive of its own
+	if bind != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(bind)}
+	}
 	if len(addrs) == 1 {
 		return d.DialContext(ctx, "tcp", addrs[0].String())
 	}

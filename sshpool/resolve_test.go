@@ -20,7 +20,7 @@ func named(t testing.TB, name string, r Resolver) (*world, Target) {
 		fake.Addrs = map[string][]netip.Addr{"good.example": {ip}, "none.example": nil,
 			"two.example": {netip.MustParseAddr("127.255.3.4"), ip}}
 	}
-	target.KnownAs, target.Address, target.Resolver = target.Address, name, r
+	target.KnownAs, target.Address, target.Resolver = target.addr(), name, r
 	return w, target
 }
 
@@ -87,7 +87,7 @@ func TestLookupsAtOnce(t *testing.T) {
 		})
 	}
 	mine := target
-	mine.Address = target.KnownAs
+	mine.Address, _, _ = net.SplitHostPort(target.KnownAs)
 	_, release, err := p.Get(testContext(t), mine)
 	if err != nil {
 		t.Error(err)
@@ -149,7 +149,7 @@ func TestTargetsThatCannotBe(t *testing.T) {
 func TestDialHook(t *testing.T) {
 	_, target := one(t, "")
 	real := target.addr()
-	target.KnownAs, target.Address = target.Address, "not-looked-up.example"
+	target.KnownAs, target.Address = target.addr(), "not-looked-up.example"
 	target.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if want := net.JoinHostPort(target.Address, strconv.Itoa(target.Port)); addr != want {
 			t.Errorf("asked for %q, want %q", addr, want)

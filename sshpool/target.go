@@ -34,7 +34,9 @@ type Target struct {
 	// never means "accept". A Pool compares checkers to tell connections apart,
 	// so that its type must be comparable; a pointer is.
 	HostKeys HostKeyChecker
-	// KnownAs is the name under which HostKeys is asked; empty means Address.
+	// KnownAs is the name under which HostKeys is asked, whatever the port, as
+	// HostKeyAlias of ssh_config(5) is; "name:port" asks for a port too. Empty
+	// means Address and Port.
 	KnownAs string
 	// Limits bound each stage; its zero fields mean the defaults.
 	Limits Limits
@@ -46,6 +48,17 @@ type Target struct {
 	KeepaliveCount    int
 	// Algorithms replaces single lists of what is offered; see there.
 	Algorithms Algorithms
+	// Family limits addresses to "inet" or "inet6"; empty means both.
+	Family string
+	// BindAddress is the own address to connect from; empty leaves it to the system.
+	BindAddress string
+	// Attempts bounds how often a Pool tries to connect; 0 means the pool's
+	// MaxAttempts. Where more than one is asked for here, a connection that is
+	// refused is tried again too, a second later (ssh_config(5), ConnectionAttempts).
+	Attempts int
+	// OfferEnv is offered to the host for each command of a Poller, as KEY=VALUE;
+	// see Command.
+	OfferEnv []string
 	// Resolver looks names up; nil means the pool's, else net.DefaultResolver.
 	Resolver Resolver
 	// Name is how texts name this target where it is a jump host of others;
@@ -133,7 +146,10 @@ func (t *Target) knownAs() string {
 	if t.KnownAs == "" {
 		return t.addr()
 	}
-	return net.JoinHostPort(t.KnownAs, strconv.Itoa(t.port()))
+	if _, _, err := net.SplitHostPort(t.KnownAs); err == nil {
+		return t.KnownAs
+	}
+	return net.JoinHostPort(t.KnownAs, strconv.Itoa(DefaultPort)) // which means no port
 }
 
 func (t *Target) port() int {
@@ -151,6 +167,10 @@ func (t *Target) check() error {
 		text = "target has no address"
 	case t.Port < 0 || t.Port > 65535:
 		text = "port " + strconv.Itoa(t.Port) + " out of range"
+	case t.Family != "" && t.Family != "inet" && t.Family != "inet6":
+		text = "unknown address family " + strconv.Quote(t.Family)
+	case t.BindAddress != "" && net.ParseIP(t.BindAddress) == nil:
+		text = "own address is no IP address"
 	case t.User == "":
 		text = "target has no user"
 	case t.Auth == nil:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net"
-	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -20,15 +19,7 @@ func knownBefore(t sshpool.Target) bool {
 	if !ok || p.Mode != hostkeys.AcceptNew || p.Index == nil {
 		return true
 	}
-	name := t.Address
-	if t.KnownAs != "" {
-		name = t.KnownAs
-	}
-	port := t.Port
-	if port == 0 {
-		port = sshpool.DefaultPort
-	}
-	return len(entries(p.Index, net.JoinHostPort(name, strconv.Itoa(port)))) > 0
+	return len(entries(p.Index, t.HostKeyAddr())) > 0
 }
 
 // acceptedKey tells by what the key of a connected host is known.
