@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -27,6 +28,7 @@ type Conn struct {
 
 	listeners listeners
 	agent     lentAgent
+	asking    atomic.Bool // see ask
 
 	mu      sync.Mutex
 	closed  bool
@@ -207,6 +209,19 @@ func (c *Conn) Algorithms() ssh.NegotiatedAlgorithms {
 		return m.Algorithms()
 	}
 	return ssh.NegotiatedAlgorithms{}
+}
+
+// ask has the peer give a sign of life, if it can, and does not wait for it.
+func (c *Conn) ask() {
+	if !c.asking.CompareAndSwap(false, true) {
+		return
+	}
+	c.wire.stock.other(1)
+	go func() {
+		c.ssh.SendRequest(keepaliveRequest, true, nil)
+		c.wire.stock.other(-1)
+		c.asking.Store(false)
+	}()
 }
 
 // Ping asks the peer for an answer and returns when it came: the round trip.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -96,7 +97,9 @@ type passage struct {
 
 // dial makes the transport; it is a Target's DialContext.
 func (p *passage) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	silent := p.watch(ctx)
 	s, err := p.conn.dialStream(ctx, network, addr)
+	dead := silent()
 	if err == nil {
 		over := s.over
 		s.over = func() {
@@ -109,6 +112,9 @@ func (p *passage) dial(ctx context.Context, network, addr string) (net.Conn, err
 	}
 	var e *Error
 	switch {
+	case dead:
+		p.conn.retire() // others are not to find out by themselves
+		return nil, p.hop.failed(&Error{Kind: KindTimeout, Stage: StageTCP, Err: ctx.Err(), Text: "no answer"})
 	case ctx.Err() != nil && p.conn.usable():
 		return nil, ctx.Err() // the dialer knows which limit it was
 	case !errors.As(err, &e):
@@ -122,6 +128,27 @@ func (p *passage) dial(ctx context.Context, network, addr string) (net.Conn, err
 	seen := *e
 	seen.Op, seen.Text = opDial, e.Text+", as seen from jump host "+p.hop.name()
 	return nil, &seen
+}
+
+// watch asks the jump host for a sign of life when half of the time for the
+// target has gone by in silence: it is the target that does not answer if the
+// jump host does. What it gives tells, after the target's time, whether the jump
+// host was as silent.
+func (p *passage) watch(ctx context.Context) (silent func() bool) {
+	until, ok := ctx.Deadline()
+	if !ok {
+		return func() bool { return false }
+	}
+	began := time.Now()
+	var asked atomic.Bool
+	half := time.AfterFunc(until.Sub(began)/2, func() {
+		asked.Store(true)
+		p.conn.ask()
+	})
+	return func() bool {
+		half.Stop()
+		return asked.Load() && errors.Is(ctx.Err(), context.DeadlineExceeded) && p.conn.wire.silence() >= time.Since(began)
+	}
 }
 
 // maxHopEnd bounds the wait to learn that a stream ended with its connection.

@@ -122,7 +122,7 @@ func (w *wire) flush() {
 // send writes to the network; w.mu is held.
 func (w *wire) send(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
-	if err != nil && w.err == nil && !errors.Is(err, net.ErrClosed) {
+	if err != nil && w.err == nil && !isOwnClose(err) {
 		w.err = err
 	}
 	return n, err
@@ -144,7 +144,7 @@ func (w *wire) silence() time.Duration {
 
 // fail notes the first error of the network; that we closed it is none.
 func (w *wire) fail(err error) {
-	if errors.Is(err, net.ErrClosed) {
+	if isOwnClose(err) {
 		return
 	}
 	w.mu.Lock()
@@ -152,6 +152,13 @@ func (w *wire) fail(err error) {
 	if w.err == nil {
 		w.err = err
 	}
+}
+
+// isOwnClose tells whether err only says that we closed the transport. Where that
+// is itself carried by a connection, the end of that one is another matter.
+func isOwnClose(err error) bool {
+	var typed *Error
+	return errors.Is(err, net.ErrClosed) && !errors.As(err, &typed)
 }
 
 // Bounds of what may come before the version line (RFC 4253 section 4.2 allows
