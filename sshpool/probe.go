@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -94,8 +95,8 @@ func openSFTP(ch ssh.Channel) (int, error) {
 // CountSessions opens sessions, one after the other, until the host refuses one
 // or most are open at once, and closes them again. It gives how many were open,
 // and whether it was the host that wanted no more (sshd_config(5),
-// MaxSessions). Nothing else should be done with the connection meanwhile:
-// sessions that are open for others count as well, but are not waited for.
+// MaxSessions). Sessions that are still ending are waited for, a second at most;
+// nothing else should be done with the connection meanwhile.
 func (c *Conn) CountSessions(ctx context.Context, most int) (open int, refused bool, err error) {
 	var held []*opening
 	defer func() {
@@ -113,7 +114,11 @@ func (c *Conn) CountSessions(ctx context.Context, most int) (open int, refused b
 		all.Wait()
 	}()
 	first := c.takeFirst()
-	open = c.slots.others(first != nil)
+	for end := time.Now().Add(time.Second); c.slots.others(first != nil) > 0 && time.Now().Before(end); {
+		if !c.pause(ctx, minSessionRetry) {
+			return 0, false, c.noSession(ctx)
+		}
+	}
 	for open < most {
 		s := first
 		if first = nil; s == nil {

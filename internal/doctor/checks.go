@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -56,10 +57,10 @@ var checks = []check{
 		}},
 	{"shell_noise", "login shell writes to standard output before each command",
 		"let the profile (~/.bashrc, /etc/bash.bashrc, ~/.cshrc) print for terminals only: case $- in *i*) ;; *) return ;; esac",
-		func(h *Host) (string, bool) { return h.noise(func(s *Shell) int64 { return s.Stdout }) }},
+		func(h *Host) (string, bool) { return h.noise(func(s *Shell) Noise { return s.Stdout }) }},
 	{"shell_noise_stderr", "login shell writes to standard error before each command",
 		"let the profile print for terminals only, and mend what it complains about",
-		func(h *Host) (string, bool) { return h.noise(func(s *Shell) int64 { return s.Stderr }) }},
+		func(h *Host) (string, bool) { return h.noise(func(s *Shell) Noise { return s.Stderr }) }},
 	{"slow_profile", fmt.Sprintf("login shell takes more than %v s to start a command", slowProfile/1000),
 		"look for what is slow in the profile (~/.bashrc, /etc/bash.bashrc): network calls, version managers",
 		func(h *Host) (string, bool) {
@@ -123,7 +124,7 @@ var checks = []check{
 			if h.Sessions == nil {
 				return "", false
 			}
-			return fmt.Sprintf("%d", h.Sessions.Open), !h.Sessions.AtLeast && h.Sessions.Open < fewSessions
+			return fmt.Sprintf("%d", h.Sessions.Open), !h.Sessions.AtLeast && h.Sessions.Open > 0 && h.Sessions.Open < fewSessions
 		}},
 }
 
@@ -155,11 +156,19 @@ func (h *Host) keyIs(state string) (string, bool) {
 	return h.HostKey.detail(), true
 }
 
-func (h *Host) noise(n func(*Shell) int64) (string, bool) {
+// maxShown is how much of a noise a problem shows, in characters, as quoted.
+const maxShown = 60
+
+func (h *Host) noise(of func(*Shell) Noise) (string, bool) {
 	if h.Shell == nil {
 		return "", false
 	}
-	return fmt.Sprintf("%d bytes: %q", n(h.Shell), h.Shell.First), n(h.Shell) > 0
+	n := of(h.Shell)
+	text := strconv.QuoteToASCII(n.First)
+	if len(text) > maxShown {
+		text = text[:maxShown-1] + `"...`
+	}
+	return fmt.Sprintf("%d bytes: %s", n.Bytes, text), n.Bytes > 0
 }
 
 // wants says whether the inventory asks for that way to become another user,

@@ -102,9 +102,14 @@ type Login struct {
 type Shell struct {
 	Path    string `json:"path"`
 	Profile Millis `json:"profile_ms"` // from the request to the command's first byte, less a round trip
-	Stdout  int64  `json:"noise_stdout"`
-	Stderr  int64  `json:"noise_stderr"`
-	First   string `json:"noise"` // the first bytes of what it writes
+	Stdout  Noise  `json:"noise_stdout"`
+	Stderr  Noise  `json:"noise_stderr"`
+}
+
+// Noise is what the login shell writes without being asked.
+type Noise struct {
+	Bytes int64  `json:"bytes"`
+	First string `json:"first"` // up to 200 of them
 }
 
 // System is the host's system.
@@ -118,7 +123,8 @@ type System struct {
 // Become says how another user's rights are to be had.
 type Become struct {
 	Root bool `json:"root"` // the user is root already
-	// Sudo is yes (without a password), password, denied, broken or absent.
+	// Sudo is yes (without a password), password, denied, broken, absent, or
+	// unknown where it did not answer.
 	Sudo string `json:"sudo"`
 	Doas bool   `json:"doas"`
 	Su   bool   `json:"su"`

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,12 +103,12 @@ func (p *patient) askShell(ctx context.Context) error {
 		case err != nil:
 			return &stuck{"the login shell's start", err}
 		}
-		return &noShell{"no POSIX shell runs commands" + exitText(res), quote(append(l.head, aside.head...))}
+		return &noShell{"no POSIX shell runs commands" + exitText(res), quote(slices.Concat(l.head, l.buf, aside.head))}
 	}
 	answers := l.answers()
 	p.h.Shell = &Shell{
 		Path: firstLine(answers["shell"]), Profile: millis(max(0, l.first.Sub(l.began)-p.rtt)),
-		Stdout: l.noise, Stderr: aside.n, First: quote(append(l.head, aside.head...)),
+		Stdout: Noise{l.noise, quote(l.head)}, Stderr: Noise{aside.n, quote(aside.head)},
 	}
 	p.readAnswers(answers, l)
 	if _, ended := answers["end"]; !ended {
@@ -233,6 +234,9 @@ func (p *patient) readAnswers(a map[string]string, l *listener) {
 	}
 	if text, ok := a["become"]; ok {
 		p.h.Become = readBecome(firstLine(a["uid"]), text, a["sudo -n true"])
+		if _, asked := a["sudo -n true"]; !asked && p.h.Become.Sudo != "absent" {
+			p.h.Become.Sudo = "unknown"
+		}
 	}
 	if text, ok := a["df /tmp"]; ok {
 		p.h.Tmp = readTmp(text, a["df -i /tmp"], a["mounts"])

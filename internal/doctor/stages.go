@@ -192,10 +192,15 @@ func (p *patient) fails(s stage, err error) {
 		if own, ok := errors.AsType[*stuck](err); ok {
 			problem.Text = fmt.Sprintf("%s does not end within %v", own.at, p.req.Limit)
 		}
+	case cause.Kind == scheduler.KindSessionLimit, cause.Kind == scheduler.KindPermission && s.name == "shell":
+		problem.Kind = string(cause.Kind)
 	case s.name == "sftp":
 		problem.Text = "no sftp: " + cause.Text
 	}
 	problem.Fix = stageFix(s.name, cause)
+	if slices.Contains(p.h.Problems, problem) { // no session for this nor for that
+		return
+	}
 	p.h.Problems = append(p.h.Problems, problem)
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -207,8 +208,8 @@ func (h *Host) remoteLines() (list []fact) {
 	}
 	if s := h.Shell; s != nil {
 		noise := "silent"
-		if s.Stdout+s.Stderr > 0 {
-			noise = fmt.Sprintf("writes %d bytes before each command", s.Stdout+s.Stderr)
+		if n := s.Stdout.Bytes + s.Stderr.Bytes; n > 0 {
+			noise = fmt.Sprintf("writes %d bytes before each command", n)
 		}
 		add("shell", fmt.Sprintf("%s, %s, starts a command in %s", s.Path, noise, s.Profile))
 	}
@@ -216,17 +217,21 @@ func (h *Host) remoteLines() (list []fact) {
 		add("become", b.text())
 	}
 	if t := h.Tools; t != nil {
-		text := strings.Join(t.Present, " ")
-		if len(t.Missing) > 0 {
-			text += "; missing: " + strings.Join(t.Missing, " ")
+		text := t.Present
+		for _, name := range t.Missing {
+			text = append(text[:len(text):len(text)], "no "+name)
 		}
-		add("tools", text)
+		add("tools", strings.Join(text, ", "))
 	}
 	if t := h.Tmp; t != nil {
 		add("/tmp", t.text())
 	}
 	if c := h.Clock; c != nil {
-		add("clock", fmt.Sprintf("%+.1f s, to within %.1f s", c.Offset, c.Error))
+		if math.Abs(c.Offset) <= c.Error {
+			add("clock", fmt.Sprintf("right to within %.1f s", math.Abs(c.Offset)+c.Error))
+		} else {
+			add("clock", fmt.Sprintf("%s, to within %.1f s", c.text(), c.Error))
+		}
 	}
 	if s := h.SFTP; s != nil {
 		add("sftp", fmt.Sprintf("version %d", s.Version))
@@ -247,7 +252,7 @@ func (b *Become) text() string {
 	}
 	ways := []string{map[string]string{
 		"yes": "sudo without a password", "password": "sudo with a password", "denied": "sudo, not allowed",
-		"broken": "sudo, broken", "absent": "no sudo"}[b.Sudo]}
+		"broken": "sudo, broken", "absent": "no sudo", "unknown": "sudo, no answer"}[b.Sudo]}
 	if b.Doas {
 		ways = append(ways, "doas")
 	}

@@ -50,12 +50,16 @@ func (v *invocation) complain(status int, format string, args ...any) int {
 // command runs one command and gives its exit status.
 func (in *interpreter) command(args []string, std streams) int {
 	v := &invocation{sh: in, name: path.Base(args[0]), args: args[1:], streams: std}
-	for _, find := range []func(string) func(*invocation) int{shellCommand, systemCommand, filterCommand, loadCommand} {
+	for _, find := range commandFinders() {
 		if run := find(v.name); run != nil {
 			return run(v)
 		}
 	}
 	return v.complain(127, "sh: 1: %s: not found\n", args[0])
+}
+
+func commandFinders() []func(string) func(*invocation) int {
+	return []func(string) func(*invocation) int{shellCommand, systemCommand, filterCommand, loadCommand}
 }
 
 // shellCommand finds what a shell does by itself.
@@ -190,6 +194,9 @@ func (v *invocation) sleep() int {
 // inner runs the command behind exec, env, sudo and the like.
 func (v *invocation) inner() int {
 	args := v.args
+	if v.name == "command" && v.arg(0) == "-v" {
+		return v.where(v.arg(1))
+	}
 	for len(args) > 0 && (strings.HasPrefix(args[0], "-") || v.name == "env" && strings.Contains(args[0], "=")) {
 		args = args[1:]
 	}
@@ -201,6 +208,20 @@ func (v *invocation) inner() int {
 		v.sh.over = true
 	}
 	return status
+}
+
+// where is `command -v`: the path of a program that the host has.
+func (v *invocation) where(name string) int {
+	for _, find := range commandFinders() {
+		if find(name) != nil {
+			return v.say("/usr/bin/" + name + "\n")
+		}
+	}
+	switch name {
+	case "sha256sum", "su", "tar":
+		return v.say("/usr/bin/" + name + "\n")
+	}
+	return 127
 }
 
 // shell runs sh -c TEXT, or commands from stdin.

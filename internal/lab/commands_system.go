@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,16 @@ func systemCommand(name string) func(*invocation) int {
 	case "nproc":
 		return fact(func(f *facts) string { return strconv.Itoa(f.cpus) + "\n" })
 	case "df":
-		return fact((*facts).df)
+		return func(v *invocation) int {
+			f := v.sh.host.facts()
+			switch v.arg(0) {
+			case "-Pk":
+				return v.say(f.dfPosix(1 << 20))
+			case "-Pi":
+				return v.say(f.dfPosix(1 << 16))
+			}
+			return v.say(f.df())
+		}
 	case "free":
 		return fact((*facts).free)
 	case "ps":
@@ -212,12 +222,26 @@ func (v *invocation) wc() int {
 	return v.say(fmt.Sprintf("%7d %7d\n", lines, size))
 }
 
-// grep finds lines that hold a fixed text.
+// grep finds lines that hold one of some fixed texts, in stdin or in a file
+// behind texts that are given by -e.
 func (v *invocation) grep() int {
-	want, status := v.arg(len(v.args)-1), 1
-	lines := bufio.NewScanner(v.stdin)
+	wants, from, status := []string{v.arg(len(v.args) - 1)}, v.stdin, 1
+	if v.has("-e") {
+		text, ok := v.sh.host.file(wants[0])
+		if !ok {
+			return v.complain(2, "grep: %s: No such file or directory\n", wants[0])
+		}
+		wants, from = nil, strings.NewReader(text)
+		for i, a := range v.args[1:] {
+			if v.args[i] == "-e" {
+				wants = append(wants, a)
+			}
+		}
+	}
+	lines := bufio.NewScanner(from)
 	for lines.Scan() {
-		if strings.Contains(lines.Text(), want) != v.has("-v") {
+		found := slices.ContainsFunc(wants, func(want string) bool { return strings.Contains(lines.Text(), want) })
+		if found != v.has("-v") {
 			status = 0
 			v.say(lines.Text() + "\n")
 		}

@@ -103,6 +103,8 @@ func (h *Host) file(path string) (string, bool) {
 		return fmt.Sprintf("%s 1/%d 4242\n", strings.ReplaceAll(f.load(), ",", ""), 180+f.cpus), true
 	case "/proc/uptime":
 		return fmt.Sprintf("%.2f %.2f\n", f.up.Seconds(), f.up.Seconds()*float64(f.cpus)), true
+	case "/proc/mounts":
+		return "/dev/vda1 / ext4 rw,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec 0 0\n", true
 	case "/dev/null":
 		return "", true
 	}
@@ -125,6 +127,14 @@ func (f *facts) df() string {
 	used := size * f.diskUsed / 100
 	return fmt.Sprintf("Filesystem      Size  Used Avail Use%% Mounted on\n/dev/vda1        %dG   %dG   %dG  %d%% /\n",
 		size, used, size-used, f.diskUsed)
+}
+
+// dfPosix is df -P, in blocks or inodes of which a GiB holds that many.
+func (f *facts) dfPosix(perGiB int) string {
+	const size = 49 // GiB
+	used := size * f.diskUsed / 100
+	return fmt.Sprintf("Filesystem     1024-blocks     Used Available Capacity Mounted on\n/dev/vda1 %d %d %d %d%% /\n",
+		size*perGiB, used*perGiB, (size-used)*perGiB, f.diskUsed)
 }
 
 func (f *facts) free() string {

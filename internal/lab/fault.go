@@ -61,6 +61,7 @@ type behavior struct {
 	muteExec    bool  // never answers exec
 	denyExec    bool  // refuses exec
 	noForward   bool  // connects to nobody for its clients
+	noSFTP      bool  // has no sftp subsystem
 	maxSessions int64 // session channels at once; 0: no limit
 
 	// accept is the first to see a connection, the n-th of its host; SSH

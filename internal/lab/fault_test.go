@@ -293,6 +293,11 @@ func channelProbes() map[Fault]func(p probe) {
 				p.Errorf("exec: %v; want refused", err)
 			}
 		},
+		"no-sftp": func(p probe) {
+			if err := p.session(p.login()).RequestSubsystem("sftp"); err == nil || !strings.Contains(err.Error(), "failed") {
+				p.Errorf("subsystem: %v; want refused", err)
+			}
+		},
 		"requests":       (probe).works,
 		"rekey-each=256": (probe).works,
 		"garbage": func(p probe) {

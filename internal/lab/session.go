@@ -130,7 +130,9 @@ func (s *session) serve(requests <-chan *ssh.Request) {
 	s.ch.Close()
 }
 
-func isStart(request string) bool { return request == "exec" || request == "shell" }
+func isStart(request string) bool {
+	return request == "exec" || request == "shell" || request == "subsystem"
+}
 
 // request decides on one request; starting a command comes after the reply.
 func (s *session) request(r *ssh.Request) bool {
@@ -156,6 +158,9 @@ func (s *session) request(r *ssh.Request) bool {
 		return true
 	case "exec", "shell":
 		return !s.started && !s.host.behavior.denyExec
+	case "subsystem":
+		var v struct{ Name string }
+		return ssh.Unmarshal(r.Payload, &v) == nil && v.Name == "sftp" && !s.started && !s.host.behavior.noSFTP
 	}
 	return false
 }
@@ -177,6 +182,11 @@ func (s *session) start(r *ssh.Request) {
 	s.stop, s.done = stop, make(chan struct{})
 	go func() {
 		defer close(s.done)
+		if r.Type == "subsystem" {
+			serveSFTP(s.ch)
+			s.end(Exit{})
+			return
+		}
 		s.run(ctx, r.Type == "shell", v.Command)
 	}()
 }

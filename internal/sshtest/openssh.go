@@ -57,7 +57,9 @@ StrictModes no
 PidFile none
 PrintMotd no
 LogLevel VERBOSE
-Subsystem sftp internal-sftp
 `, port, s.path("host_ed25519"), s.path("host_ecdsa"), s.path("authorized_keys"), yesNo[o.password != ""])
+	if !o.noSFTP {
+		fmt.Fprintln(&b, "Subsystem sftp internal-sftp")
+	}
 	return b.String()
 }

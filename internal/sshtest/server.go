@@ -51,6 +51,7 @@ type options struct {
 	addresses []string
 	config    []string // lines of sshd_config
 	args      []string // of dropbear
+	noSFTP    bool
 	password  string
 }
 
@@ -70,6 +71,9 @@ func MaxStartups(spec string) Option { return Config("MaxStartups " + spec) }
 
 // MaxSessions sets how many sessions one connection may have.
 func MaxSessions(n int) Option { return Config("MaxSessions " + strconv.Itoa(n)) }
+
+// NoSFTP leaves the sftp subsystem out of sshd's configuration.
+func NoSFTP() Option { return func(o *options) { o.noSFTP = true } }
 
 // LoginGraceTime sets how long a login may take, in whole seconds.
 func LoginGraceTime(d time.Duration) Option {
