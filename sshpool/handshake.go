@@ -178,17 +178,32 @@ func withoutSHA1(macs []string) []string {
 }
 
 // hostKeyAlgorithms is what to ask the host for: the known keys' algorithms
-// first, else the safe ones with Ed25519 before the others.
+// first, else the safe ones with Ed25519 before the others. Of algorithms that
+// the target names, those of known keys go first too.
 func (d *dialer) hostKeyAlgorithms() []string {
+	known := d.t.HostKeys.Algorithms(d.t.knownAs())
 	if own := d.t.Algorithms.HostKeys; len(own) > 0 {
-		return own
+		return orderBy(own, known)
 	}
-	if known := d.t.HostKeys.Algorithms(d.t.knownAs()); len(known) > 0 {
+	if len(known) > 0 {
 		return known
 	}
 	algos := ssh.SupportedAlgorithms().HostKeys
 	rankHostKeys(algos)
 	return algos
+}
+
+// orderBy puts names that stand in order first, as they stand there.
+func orderBy(names, order []string) []string {
+	place := func(name string) int {
+		if i := slices.Index(order, name); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	out := slices.Clone(names)
+	slices.SortStableFunc(out, func(a, b string) int { return place(a) - place(b) })
+	return out
 }
 
 // rankHostKeys puts Ed25519 first and certificates last.

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"fleet/sshpool"
 	"fleet/sshpool/sshconfig"
 )
 
@@ -38,6 +39,8 @@ type Access struct {
 	// Warn is told, a line at a time, of what is wrong but ends nothing, such as
 	// broken lines in a known_hosts file. May be nil.
 	Warn func(text string)
+
+	names sshpool.Resolver // says whether jump hosts exist; nil: the system's
 }
 
 func (a *Access) warn(err error) { a.tell(err.Error()) }

@@ -28,7 +28,7 @@ func Keep(access Access, maxIdle int) *Kept {
 	return &Kept{
 		access:  access,
 		pool:    sshpool.NewPool(sshpool.PoolConfig{Log: access.Log, MaxIdle: maxIdle}),
-		targets: &Targets{byName: map[string]sshpool.Target{}},
+		targets: &Targets{byName: map[string]sshpool.Target{}, sessions: map[string]Session{}},
 		told:    map[string]bool{},
 	}
 }
@@ -53,6 +53,7 @@ func (k *Kept) Reach(ctx context.Context, hosts []*inventory.Host) error {
 		return err
 	}
 	maps.Copy(k.targets.byName, t.byName)
+	maps.Copy(k.targets.sessions, t.sessions)
 	k.targets.policies = append(k.targets.policies, t.policies...)
 	k.targets.auths = append(k.targets.auths, t.auths...)
 	return nil

@@ -22,10 +22,11 @@ type resolver struct {
 	auths    shared[*sshpool.Auth]
 	indexes  shared[*hostkeys.Index]
 	policies shared[*hostkeys.Policy]
+	offers   shared[sshpool.Algorithms]
+	envs     shared[[]string]
 	chains   shared[[]sshpool.Target]
 	lookups  shared[struct{}]
-	ctx      context.Context // of name lookups
-	names    sshpool.Resolver
+	ctx      context.Context  // of name lookups
 	keys     map[string]error // key files that were looked at
 	told     map[string]bool  // warnings
 	warnings []string
@@ -41,10 +42,13 @@ func newResolver(ctx context.Context, a Access) (*resolver, error) {
 			return nil, err
 		}
 	}
+	if a.names == nil {
+		a.names = net.DefaultResolver
+	}
 	return &resolver{
 		Access: a, home: me.Home,
 		auths: newShared[*sshpool.Auth](), indexes: newShared[*hostkeys.Index](), policies: newShared[*hostkeys.Policy](),
-		chains: newShared[[]sshpool.Target](), lookups: newShared[struct{}](), ctx: ctx, names: net.DefaultResolver,
+		offers: newShared[sshpool.Algorithms](), envs: newShared[[]string](), chains: newShared[[]sshpool.Target](), lookups: newShared[struct{}](), ctx: ctx,
 		keys: make(map[string]error), told: make(map[string]bool),
 	}, nil
 }
@@ -74,18 +78,19 @@ func (r *resolver) later(text string) {
 	}
 }
 
-// target says how h is reached.
-func (r *resolver) target(h *inventory.Host) (sshpool.Target, error) {
+// resolve says how h is reached.
+func (r *resolver) resolve(h *inventory.Host) (sshpool.Target, Session, error) {
 	w := want{name: h.Name, host: h, root: h, user: r.User, port: r.Port}
 	found, err := r.ask(w)
 	if err != nil {
-		return sshpool.Target{}, err
+		return sshpool.Target{}, Session{}, err
 	}
 	t, err := r.settle(w, found)
 	if err != nil {
-		return t, err
+		return sshpool.Target{}, Session{}, err
 	}
-	return t, r.proxy(&t, w, found)
+	err = r.proxy(&t, w, found)
+	return t, r.session(&t, found), err
 }
 
 // ask resolves a host by ssh_config, with what stands above that as ssh's own
@@ -109,6 +114,9 @@ func (r *resolver) settle(w want, found *sshconfig.Resolved) (t sshpool.Target, 
 		Log:     r.Log,
 	}
 	t.KeepaliveInterval, t.KeepaliveCount = keepalive(found)
+	if err := r.transport(&t, found); err != nil {
+		return t, err
+	}
 	if t.Auth, err = r.auth(w, found); err != nil {
 		return t, err
 	}

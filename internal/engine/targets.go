@@ -15,6 +15,7 @@ import (
 // a known_hosts file read, once. It may be used from many goroutines at once.
 type Targets struct {
 	byName   map[string]sshpool.Target
+	sessions map[string]Session
 	policies []*hostkeys.Policy
 	auths    []*sshpool.Auth
 }
@@ -47,6 +48,15 @@ func (t *Targets) Target(host string) (sshpool.Target, error) {
 	return target, nil
 }
 
+// Session is what is asked of a session on the host of that name.
+func (t *Targets) Session(host string) (Session, error) {
+	s, ok := t.sessions[host]
+	if !ok {
+		return Session{}, errors.New("host is not part of this run")
+	}
+	return s, nil
+}
+
 // Reach says how to reach hosts: it reads the files that are named for them and
 // opens their keys, asking for passphrases where needed. Nothing is sent. The
 // caller closes what it gets. An error is about the settings, not about a host
@@ -59,9 +69,9 @@ func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, e
 	if err != nil {
 		return nil, err
 	}
-	all := &Targets{byName: make(map[string]sshpool.Target, len(hosts))}
+	all := &Targets{byName: make(map[string]sshpool.Target, len(hosts)), sessions: make(map[string]Session, len(hosts))}
 	for _, h := range hosts {
-		if all.byName[h.Name], err = r.target(h); err != nil {
+		if all.byName[h.Name], all.sessions[h.Name], err = r.resolve(h); err != nil {
 			return nil, fmt.Errorf("host %s: %w", h.Name, err)
 		}
 	}

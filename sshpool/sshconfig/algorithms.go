@@ -53,3 +53,19 @@ func (a Algorithms) Apply(defaults, supported []string) ([]string, error) {
 	}
 	return offer, nil
 }
+
+// Unsupported gives the names in a that no supported one matches, as written;
+// for a list that only takes away, none.
+func (a Algorithms) Unsupported(supported []string) (names []string) {
+	spec := strings.TrimLeft(string(a), "+^")
+	if spec == "" || spec[0] == '-' {
+		return nil
+	}
+	for pattern := range strings.SplitSeq(spec, ",") {
+		matches := func(name string) bool { return matchPattern(pattern, name, false) }
+		if !slices.ContainsFunc(supported, matches) {
+			names = append(names, clip(pattern))
+		}
+	}
+	return names
+}

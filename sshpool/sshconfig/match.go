@@ -141,6 +141,10 @@ func matchList(list, s string, fold bool) bool {
 	return found
 }
 
+// MatchPattern says whether a name matches a pattern of ssh_config(5), PATTERNS:
+// "*" means any bytes and "?" any one byte.
+func MatchPattern(pattern, name string) bool { return matchPattern(pattern, name, false) }
+
 // matchPattern matches s with one pattern, in which "*" means any bytes and
 // "?" any one byte. It takes at most len(pattern)*len(s) steps.
 func matchPattern(pattern, s string, fold bool) bool {

@@ -1,0 +1,208 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fleet/inventory"
+	"fleet/sshpool"
+	"fleet/sshpool/hostkeys"
+	"fleet/sshpool/sshconfig"
+)
+
+// reached says how the hosts of an inventory are reached by an ssh_config, and
+// what was warned of.
+func reached(t *testing.T, config, hosts string, change func(*Access)) (*Targets, []string, error) {
+	t.Helper()
+	var warned []string
+	a := Access{Warn: func(text string) { warned = append(warned, text) }}
+	var err error
+	if a.SSHConfig, err = sshconfig.Parse(nil, "config", config); err != nil {
+		t.Fatal(err)
+	}
+	if change != nil {
+		change(&a)
+	}
+	inv, err := inventory.Parse("hosts.yaml", []byte(hosts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := a.Reach(t.Context(), inv.Hosts())
+	if err == nil {
+		t.Cleanup(func() { all.Close() })
+	}
+	return all, warned, err
+}
+
+// targetOf is the target of a host that must be reached without a warning.
+func targetOf(t *testing.T, config, hosts, name string) sshpool.Target {
+	t.Helper()
+	all, warned, err := reached(t, config, hosts, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(warned) > 0 {
+		t.Errorf("warned: %q", warned)
+	}
+	target, err := all.Target(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return target
+}
+
+func TestInventoryStandsAboveSSHConfig(t *testing.T) {
+	config := "Host web1\n HostName of-config\n Port 7\n User conf\n ConnectTimeout 3\n HostKeyAlias al\nMatch user inv\n ConnectTimeout 4\n"
+	got := targetOf(t, config, "hosts: {web1: }\n", "web1")
+	if got.Address != "of-config" || got.Port != 7 || got.User != "conf" || got.Limits.Total != 3*time.Second || got.KnownAs != "al" {
+		t.Errorf("by ssh_config: %+v", got)
+	}
+	got = targetOf(t, config, "hosts: {web1: {address: 10.0.0.1, port: 8, user: inv}}\n", "web1")
+	if got.Address != "10.0.0.1" || got.Port != 8 || got.User != "inv" || got.Limits.Total != 3*time.Second {
+		t.Errorf("by the inventory: %+v", got)
+	}
+	all, _, err := reached(t, config, "hosts: {web1: {port: 8, user: inv, connect_timeout: 5}}\n", func(a *Access) {
+		a.User, a.Port, a.ConnectTimeout = "flag", 9, 6*time.Second
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, _ = all.Target("web1")
+	if got.Address != "of-config" || got.Port != 9 || got.User != "flag" || got.Limits.Total != 6*time.Second {
+		t.Errorf("by the flags: %+v", got)
+	}
+}
+
+func TestTransportOfSSHConfig(t *testing.T) {
+	t.Setenv("LC_FLEET_TEST", "x")
+	t.Setenv("FLEET_TEST_SET", "of the environment")
+	got := targetOf(t, "AddressFamily inet6\nBindAddress 127.0.0.9\nConnectionAttempts 4\nServerAliveInterval 7\nServerAliveCountMax 0\n"+
+		"SetEnv FLEET_TEST_SET=1\nSendEnv LC_FLEET_* FLEET_TEST_SET\nCiphers +aes128-cbc\nMACs hmac-sha2-256\nKexAlgorithms -*nistp*\nHostKeyAlgorithms ^rsa-sha2-512\n",
+		"hosts: {web1: }\n", "web1")
+	if got.Family != "inet6" || got.BindAddress != "127.0.0.9" || got.Attempts != 4 || got.KeepaliveInterval != 7*time.Second || got.KeepaliveCount != 1 {
+		t.Errorf("%+v", got)
+	}
+	if want := []string{"FLEET_TEST_SET=1", "LC_FLEET_TEST=x"}; !slices.Equal(got.OfferEnv, want) {
+		t.Errorf("environment %q, want %q", got.OfferEnv, want)
+	}
+	a := got.Algorithms
+	def := sshpool.DefaultAlgorithms()
+	if !slices.Equal(a.Ciphers, append(def.Ciphers, "aes128-cbc")) || !slices.Equal(a.MACs, []string{"hmac-sha2-256"}) {
+		t.Errorf("ciphers %q, MACs %q", a.Ciphers, a.MACs)
+	}
+	if len(a.KeyExchanges) == 0 || strings.Contains(strings.Join(a.KeyExchanges, ","), "nistp") || len(a.KeyExchanges) >= len(def.KeyExchanges) {
+		t.Errorf("key exchanges %q", a.KeyExchanges)
+	}
+	if a.HostKeys[0] != "rsa-sha2-512" || len(a.HostKeys) != len(def.HostKeys) {
+		t.Errorf("host keys %q", a.HostKeys)
+	}
+	if off := targetOf(t, "ServerAliveInterval 0\n", "hosts: {web1: }\n", "web1"); off.KeepaliveInterval >= 0 {
+		t.Errorf("keepalive %v where it is to be off", off.KeepaliveInterval)
+	}
+	if plain := targetOf(t, "", "hosts: {web1: }\n", "web1"); plain.Algorithms.Ciphers != nil || plain.Family != "" || plain.OfferEnv != nil || plain.KeepaliveInterval != 0 {
+		t.Errorf("without ssh_config: %+v", plain)
+	}
+}
+
+func TestUnknownAlgorithms(t *testing.T) {
+	_, warned, err := reached(t, "Ciphers aes256-ctr,rot13,none*\n", "hosts: {web1: , web2: }\n", nil)
+	if want := []string{"config:1: Ciphers: not known here and left out: rot13,none*"}; err != nil || !slices.Equal(warned, want) {
+		t.Errorf("%v, %q", err, warned)
+	}
+	_, _, err = reached(t, "\nMACs rot13\n", "hosts: {web1: }\n", nil)
+	wantMistake(t, err, `host web1: config:2: MACs: algorithms "rot13": none is supported`, "known here: ")
+}
+
+// wantMistake wants an error of that text and a hint that holds another.
+func wantMistake(t *testing.T, err error, text, hint string) {
+	t.Helper()
+	if err == nil || err.Error() != text {
+		t.Errorf("%v, want %s", err, text)
+		return
+	}
+	var way interface{ Hint() string }
+	if !errors.As(err, &way) || !strings.Contains(way.Hint(), hint) {
+		t.Errorf("%v: hint %v, want %s", err, way, hint)
+	}
+}
+
+func TestSession(t *testing.T) {
+	all, _, err := reached(t, "Host web1\n RequestTTY force\n ForwardAgent yes\nHost web2\n ForwardAgent /x\n LogLevel QUIET\n", "hosts: {web1: , web2: , web3: }\n",
+		func(a *Access) { a.Agent = "/agent" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]Session{
+		"web1": {TTY: "force", ForwardAgent: "/agent", LogLevel: "INFO"},
+		"web2": {TTY: "auto", ForwardAgent: "/x", LogLevel: "SILENT"},
+		"web3": {TTY: "auto", LogLevel: "INFO"},
+	} {
+		if got, err := all.Session(name); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s: %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+	if _, err := all.Session("other"); err == nil {
+		t.Error("a session on a host that is not part of it")
+	}
+}
+
+func TestSharedLoginsAndPolicies(t *testing.T) {
+	all, _, err := reached(t, "Host web1*\n UserKnownHostsFile /dev/null\n HashKnownHosts yes\n IdentityAgent none\nHost web2*\n StrictHostKeyChecking accept-new\nHost *\n GlobalKnownHostsFile none\n",
+		"hosts: {\"web[10-12]\": , \"web[20-22]\": }\n", func(a *Access) { a.Agent = "/agent" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two, three := all.byName["web10"], all.byName["web12"], all.byName["web20"]
+	if one.Auth != two.Auth || one.HostKeys != two.HostKeys {
+		t.Error("equal hosts do not share")
+	}
+	if one.Auth == three.Auth || one.HostKeys == three.HostKeys {
+		t.Error("unequal hosts share")
+	}
+	p, q := one.HostKeys.(*hostkeys.Policy), three.HostKeys.(*hostkeys.Policy)
+	if p.File != "/dev/null" || !p.Hash || p.Mode != hostkeys.Strict || q.Mode != hostkeys.AcceptNew || q.Hash {
+		t.Errorf("%+v, %+v", p, q)
+	}
+	if one.Auth.AgentSocket != "" || three.Auth.AgentSocket != "/agent" {
+		t.Errorf("agents %q, %q", one.Auth.AgentSocket, three.Auth.AgentSocket)
+	}
+}
+
+// TestUnknownJumpHost asks the name service for a name that nothing explains.
+func TestUnknownJumpHost(t *testing.T) {
+	names := nameList{"bare": true}
+	ask := func(config, hosts string) error {
+		_, _, err := reached(t, config, hosts, func(a *Access) { a.names = names })
+		return err
+	}
+	for _, known := range []string{"bare", "10.0.0.1", "at.example", "u@::1"} {
+		if err := ask("ProxyJump none\n", "hosts: {web1: {jump: [\""+known+"\"]}}\n"); err != nil {
+			t.Errorf("%s: %v", known, err)
+		}
+	}
+	if err := ask("Host typo\n HostName 10.0.0.1\n", "hosts: {web1: {jump: [typo]}}\n"); err != nil {
+		t.Errorf("known to ssh_config: %v", err)
+	}
+	if err := ask("", "hosts: {web1: {jump: [bare, typo]}}\n"); err != nil {
+		t.Errorf("only bare can know that name: %v", err)
+	}
+	wantMistake(t, ask("", "hosts: {web1: {jump: [typo]}}\n"),
+		`host web1: hosts.yaml:1: unknown jump host "typo": neither in the inventory nor in ssh_config, and no such host`, "give it an entry under hosts:")
+}
+
+// nameList is a resolver that knows some names.
+type nameList map[string]bool
+
+func (l nameList) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if l[host] {
+		return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+	}
+	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+}
