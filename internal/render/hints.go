@@ -46,6 +46,11 @@ func hintFor(c scheduler.Cause) string {
 	return hints[string(c.Kind)]
 }
 
+// Hint is what to do about one host's cause, empty if there is nothing to say.
+func Hint(kind scheduler.Kind, stage scheduler.Stage) string {
+	return hintFor(scheduler.Cause{Kind: kind, Stage: stage})
+}
+
 // appendHints writes each hint that applies once.
 func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 	seen := make(map[string]bool)
