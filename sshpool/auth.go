@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -94,7 +95,6 @@ type authTrace struct {
 	keys     []string // the keys offered, as the error shows them
 	methods  []string // methods used since the last partial success
 	partial  int      // partial successes so far
-	passed   []string // and the methods of each
 	accepted []string // keys that succeeded in part
 	last     string   // key offered last
 	allowed  []string // what the host allows
@@ -128,7 +128,7 @@ func (d *dialer) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 	}
 	if n := len(c.PartialSuccessMethods); n > tr.partial {
 		tr.partial = n
-		tr.passed = append(tr.passed, c.PartialSuccessMethods[n-1])
+		d.passes(c.PartialSuccessMethods[n-1])
 		if tr.last != "" && c.PartialSuccessMethods[n-1] == "publickey" {
 			tr.accepted = append(tr.accepted, tr.last)
 		}
@@ -147,6 +147,7 @@ func (d *dialer) nextMethod(c *ssh.ClientAuthContext) (ssh.AuthMethod, error) {
 		}
 		if method != nil {
 			tr.methods = append(tr.methods, m)
+			d.tries(m)
 			return method, nil
 		}
 	}
@@ -205,8 +206,12 @@ func (d *dialer) answer(_, _ string, questions []string, echos []bool) ([]string
 
 // person runs f, which may ask somebody, with the login's clock stopped.
 func (d *dialer) person(f func() (string, error)) (string, error) {
+	began := time.Now()
 	d.wire.SetDeadline(noDeadline)
-	defer d.enter(StageAuth, d.t.Limits.Auth)
+	defer func() {
+		d.lapped = d.lapped.Add(time.Since(began))
+		d.enter(StageAuth, d.t.Limits.Auth)
+	}()
 	return f()
 }
 

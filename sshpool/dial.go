@@ -31,8 +31,10 @@ type dialer struct {
 	wire  *wire
 	auth  authTrace
 
-	facts  Facts     // so far
-	lapped time.Time // up to when they count the stages' times
+	facts    Facts     // so far
+	lapped   time.Time // up to when they count the stages' times
+	trying   string    // the method of the login under way
+	offering string    // the key offered last
 }
 
 func dial(ctx context.Context, t Target, pass gate) (*Conn, error) {

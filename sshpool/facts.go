@@ -16,12 +16,12 @@ type Facts struct {
 	TCP       time.Duration    // the transport, whatever makes it
 	Banner    time.Duration    // until the peer's version line was there
 	Kex       time.Duration    // key exchange and the check of the host key
-	Auth      time.Duration    // login, with the time that people took to answer
+	Auth      time.Duration    // login, without the time that people took to answer
 	KnownAs   string           // "name:port" under which the host key was looked up
-	// Methods are those that the login took, in order: "publickey", or
-	// "publickey" and "password" where the host asked for both.
+	// Methods are those that the host took for the login, in order: "publickey",
+	// or "publickey" and "password" where it asked for both.
 	Methods []string
-	// Keys are the keys that logged in, one for each publickey in Methods: type,
+	// Keys are the keys that the host took, one for each publickey in Methods: type,
 	// fingerprint and, in parentheses, where the key is from.
 	Keys []string
 }
@@ -62,23 +62,28 @@ func (d *dialer) lap() {
 	d.lapped = now
 }
 
+// tries notes the method that is about to be used for the login.
+func (d *dialer) tries(method string) { d.trying = method }
+
+// offers notes the key that is shown to the host.
+func (d *dialer) offers(key string) { d.offering = key }
+
+// passes notes that the host has taken the method, and with it the key that was
+// offered last.
+func (d *dialer) passes(method string) {
+	d.facts.Methods = append(d.facts.Methods, method)
+	if method == "publickey" {
+		d.facts.Keys = append(d.facts.Keys, d.offering)
+	}
+}
+
 // found gives the facts of a dial that has ended, well or not.
 func (d *dialer) found(loggedIn bool) Facts {
 	d.lap()
-	f := d.facts
-	if !loggedIn {
-		return f
+	if loggedIn && d.trying != "" {
+		d.passes(d.trying)
 	}
-	f.Methods = append(f.Methods, d.auth.passed...)
-	f.Keys = append(f.Keys, d.auth.accepted...)
-	if n := len(d.auth.methods); n > 0 {
-		last := d.auth.methods[n-1]
-		f.Methods = append(f.Methods, last)
-		if last == "publickey" {
-			f.Keys = append(f.Keys, d.auth.last)
-		}
-	}
-	return f
+	return d.facts
 }
 
 // with gives err, of a dial, with what it had found out. The error itself may be

@@ -103,3 +103,27 @@ func TestCountSessions(t *testing.T) {
 		c.Close()
 	}
 }
+
+// TestFactsOfSteps logs in by a key and then a password that somebody takes
+// his time to type.
+func TestFactsOfSteps(t *testing.T) {
+	s := sshtest.OpenSSH(t, sshtest.Listen("127.0.0.1"), sshtest.Password("right"), sshtest.Config("AuthenticationMethods publickey,password"))
+	const typing = 500 * time.Millisecond
+	auth := &Auth{Keys: []string{s.KeyFile}, Password: func(context.Context) (string, error) {
+		<-time.After(typing)
+		return s.Password, nil
+	}}
+	c, err := Dial(context.Background(), Target{Address: s.Addresses[0], Port: s.Port, User: s.User, Auth: auth,
+		HostKeys: &hostkeys.Policy{Mode: hostkeys.InsecureOff}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got := c.Facts()
+	if !slices.Equal(got.Methods, []string{"publickey", "password"}) || len(got.Keys) != 1 || !strings.Contains(got.Keys[0], s.KeyFile) {
+		t.Errorf("login by %q with %q", got.Methods, got.Keys)
+	}
+	if got.Auth > c.Took()-typing {
+		t.Errorf("login took %v of %v, with the typing", got.Auth, c.Took())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"fleet/internal/engine"
@@ -49,7 +50,8 @@ func Run(ctx context.Context, req Request) (*Report, error) {
 	defer pool.Close()
 	poller := sshpool.NewPoller(pool, targets.Target, req.Stops)
 	defer poller.Close()
-	w := &ward{req: req, targets: targets, pool: pool, files: make(map[string]*Host, len(req.Hosts))}
+	w := &ward{req: req, targets: targets, pool: pool, files: make(map[string]*Host, len(req.Hosts)),
+		turns: make(map[*sshpool.Conn]chan struct{})}
 	report := &Report{}
 	for _, h := range req.Hosts {
 		file := newHost(h, targets)
@@ -108,6 +110,9 @@ type ward struct {
 	files   map[string]*Host // by name
 	begun   int
 	ended   int
+
+	mu    sync.Mutex
+	turns map[*sshpool.Conn]chan struct{} // for hosts that are the same one by other names
 }
 
 // examine is the program for one host.
@@ -116,6 +121,9 @@ func (w *ward) examine(r *scheduler.Remote) (any, error) {
 	defer p.dismiss()
 	if err := r.Do(p.connect, 0); err != nil {
 		return nil, p.away(err)
+	}
+	if err := r.Do(p.takeTurn, 0); err != nil {
+		return nil, err
 	}
 	for _, s := range stages {
 		err := r.Do(func(ctx context.Context) error {

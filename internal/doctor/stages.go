@@ -21,6 +21,7 @@ type patient struct {
 	release func()
 	facts   sshpool.Facts
 	rtt     time.Duration
+	turn    chan struct{} // holds a value of this host's while it has the connection
 }
 
 // stage is one part of the examination of a host that is connected. do fills in
@@ -63,8 +64,29 @@ func (p *patient) connect(ctx context.Context) error {
 	return nil
 }
 
+// takeTurn waits while the same connection is examined under another name.
+func (p *patient) takeTurn(ctx context.Context) error {
+	p.mu.Lock()
+	turn := p.turns[p.conn]
+	if turn == nil {
+		turn = make(chan struct{}, 1)
+		p.turns[p.conn] = turn
+	}
+	p.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		p.turn = turn
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // dismiss lets go of the connection.
 func (p *patient) dismiss() {
+	if p.turn != nil {
+		<-p.turn
+	}
 	if p.release != nil {
 		p.release()
 	}
