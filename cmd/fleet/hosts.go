@@ -18,6 +18,8 @@ type hostsOptions struct {
 	inventory inventoryFlags
 	output    string
 	vars      bool
+	ssh       sshConfigFlags
+	sshHost   string
 }
 
 var hostsOutputs = []string{"names", "folded", "json", "tree"}
@@ -31,15 +33,27 @@ func newHostsCommand(e *env) *cobra.Command {
 
 PATTERN is a host, a group or @group, a host set web[01-20], a glob web*, ~regex
 or all; joined by "," (or), "&" (and), "!" (not) and "^" (one of the two, not
-both), read from left to right.`,
+both), read from left to right.
+
+With --ssh it prints how one host is reached by inventory and ssh_config, as
+'ssh -G' does, and where each setting comes from; the host need not be in the
+inventory.`,
 		Example: `  fleet hosts
   fleet hosts 'prod&web*!web07'
   fleet hosts --output json --vars db1
+  fleet hosts --ssh ops@db1:2222
+  fleet hosts -i ssh_config
   fleet hosts expand 'web[01-03]'
   fleet hosts fold web01 web02 web03`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: o.inventory.completePattern(e),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if c.Flags().Changed("ssh") {
+				if len(args) > 0 {
+					return usagef("--ssh and a pattern exclude each other")
+				}
+				return runHostsSSH(c.Context(), e, o, o.sshHost)
+			}
 			pattern := "all"
 			if len(args) == 1 {
 				pattern = args[0]
@@ -50,6 +64,8 @@ both), read from left to right.`,
 	o.inventory.declare(c)
 	c.Flags().StringVarP(&o.output, "output", "o", "names", "`FORMAT`: "+strings.Join(hostsOutputs, ", "))
 	c.Flags().BoolVar(&o.vars, "vars", false, "show variables and connection settings too")
+	c.Flags().StringVar(&o.sshHost, "ssh", "", "print how `HOST` is reached: [user@]host[:port] or ssh:// URI")
+	o.ssh.declare(c)
 	fixedCompletion(c, "output", hostsOutputs)
 	c.AddCommand(newHostsExpandCommand(e), newHostsFoldCommand(e))
 	return c

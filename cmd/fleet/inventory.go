@@ -8,20 +8,35 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"fleet/inventory"
 )
 
 // inventoryFlags say where the inventory is.
-type inventoryFlags struct{ paths []string }
+type inventoryFlags struct {
+	paths []string
+	flags *pflag.FlagSet // of the command
+}
 
 func (f *inventoryFlags) declare(c *cobra.Command) {
-	c.Flags().StringArrayVarP(&f.paths, "inventory", "i", nil,
-		"inventory `PATH`, may be given again; else $FLEET_INVENTORY, ./hosts.yaml, $XDG_CONFIG_HOME/fleet/hosts.yaml, /etc/fleet/hosts.yaml")
+	f.flags = c.Flags()
+	f.flags.StringArrayVarP(&f.paths, "inventory", "i", nil,
+		"inventory `PATH`, may be given again, ssh_config[:FILE] for its Host lines; else $FLEET_INVENTORY, ./hosts.yaml, $XDG_CONFIG_HOME/fleet/hosts.yaml, /etc/fleet/hosts.yaml")
 }
 
 // load reads the inventory that the flags, the environment or the usual places name.
 func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
+	sources := f.sources(e)
+	if len(sources) == 0 {
+		return nil, usage(errors.New("no inventory: none of the usual files is there"),
+			"write ./hosts.yaml, or name a file with -i or $FLEET_INVENTORY; -i ssh_config takes the hosts of ~/.ssh/config; 'fleet demo' needs none")
+	}
+	return f.read(e, sources)
+}
+
+// sources are the paths that make the inventory; none if there is none.
+func (f *inventoryFlags) sources(e *env) []string {
 	paths := f.paths
 	if env := e.getenv("FLEET_INVENTORY"); len(paths) == 0 && env != "" {
 		paths = filepath.SplitList(env)
@@ -34,15 +49,45 @@ func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
 			}
 		}
 	}
-	if len(paths) == 0 {
-		return nil, usage(errors.New("no inventory: none of the usual files is there"),
-			"write ./hosts.yaml, or name a file with -i or $FLEET_INVENTORY; 'fleet demo' needs none")
+	return paths
+}
+
+// read merges the paths into one inventory.
+func (f *inventoryFlags) read(e *env, paths []string) (*inventory.Inventory, error) {
+	list := make([]inventory.Source, len(paths))
+	for i, path := range paths {
+		list[i].File = path
+		if file, ok := strings.CutPrefix(path, "ssh_config"); ok && (file == "" || file[0] == ':') {
+			names, err := f.sshConfigNames(e, strings.TrimPrefix(file, ":"))
+			if err != nil {
+				return nil, err
+			}
+			list[i].Names = names
+		}
 	}
-	inv, err := inventory.Load(paths...)
+	inv, err := inventory.Merge(list...)
 	if err != nil {
 		return nil, usage(err)
 	}
 	return inv, nil
+}
+
+// sshConfigNames are the names on the Host lines of an ssh_config file, by
+// default of those by which hosts are reached.
+func (f *inventoryFlags) sshConfigNames(e *env, file string) ([]string, error) {
+	flags := sshConfigFlags{file: file}
+	if flag := f.flags.Lookup("ssh-config"); file == "" && flag != nil {
+		flags.file = flag.Value.String()
+	}
+	config, err := flags.load(e)
+	if err != nil {
+		return nil, err
+	}
+	names := config.HostNames()
+	if names == nil {
+		names = []string{}
+	}
+	return names, nil
 }
 
 func usualInventories(e *env) []string {

@@ -140,12 +140,19 @@ func (s Schema) children(rules map[string]any, key string, v any, at string) err
 			}
 		}
 	case "additionalProperties":
-		if rules[key] != false {
-			return fmt.Errorf("%s: the schema has additionalProperties other than false", at)
+		rest, _ := rules[key].(map[string]any)
+		if rest == nil && rules[key] != false {
+			return fmt.Errorf("%s: the schema has additionalProperties other than false or a schema", at)
 		}
-		for name := range object {
-			if _, ok := known[name]; !ok {
+		for name, e := range object {
+			if _, ok := known[name]; ok {
+				continue
+			}
+			if rest == nil {
 				return fmt.Errorf("%s: %s is not allowed", at, name)
+			}
+			if err := s.validate(rest, e, at+"."+name); err != nil {
+				return err
 			}
 		}
 	}

@@ -29,6 +29,7 @@ func TestValidator(t *testing.T) {
 		{`{"required":["a"]}`, `{"a":null} []`, `{} {"b":1}`},
 		{`{"properties":{"a":{"type":"null"}}}`, `{} {"a":null} {"b":1}`, `{"a":1}`},
 		{`{"properties":{"a":{}},"additionalProperties":false}`, `{} {"a":1} []`, `{"b":1} {"a":1,"b":1}`},
+		{`{"properties":{"a":{}},"additionalProperties":{"const":1}}`, `{} {"a":2} {"b":1}`, `{"b":2} {"a":1,"b":2}`},
 		{`{"oneOf":[{"required":["a"]},{"required":["b"]}]}`, `{"a":1} {"b":1}`, `{} {"a":1,"b":1}`},
 		{`{"anyOf":[{"type":"null"},{"const":1}]}`, `null 1`, `2`},
 		{`{"allOf":[{"minimum":1},{"maximum":2}]}`, `1 2`, `0 3`},
