@@ -14,6 +14,9 @@ import (
 // policy is what checks the host key of h: the keys that the inventory pins,
 // or known_hosts files.
 func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool.HostKeyChecker, error) {
+	if v := found.RevokedHostKeys; v.V != "" {
+		r.later(v.From.String() + ": RevokedHostKeys has no effect here; @revoked lines in known_hosts have")
+	}
 	mode, err := r.hostKeyMode(found)
 	if err != nil {
 		return nil, err

@@ -206,3 +206,18 @@ func (l nameList) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, 
 	}
 	return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 }
+
+func TestWithoutEffectIsWarnedOf(t *testing.T) {
+	_, warned, err := reached(t, "RevokedHostKeys /x\nBindInterface lo\nHost web2\n StrictHostKeyChecking off\n", "hosts: {web1: , web2: , web3: }\n", nil)
+	want := []string{"config:2: BindInterface has no effect here", "config:1: RevokedHostKeys has no effect here", "config:4: StrictHostKeyChecking no is not followed"}
+	if err != nil || len(warned) != len(want) {
+		t.Fatalf("%v, %q", err, warned)
+	}
+	for i := range want {
+		if !strings.HasPrefix(warned[i], want[i]) {
+			t.Errorf("%q, want %q", warned[i], want[i])
+		}
+	}
+	_, _, err = reached(t, "BindAddress web1\n", "hosts: {web1: }\n", nil)
+	wantMistake(t, err, `host web1: config:1: BindAddress "web1" is no IP address`, "write the address itself")
+}
