@@ -179,7 +179,7 @@ func TestEveryStateIsValid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report.Hosts = append(report.Hosts, &Host{Name: "d", State: Skipped, Problems: []Problem{}})
+	report.Hosts = append(report.Hosts, &Host{Name: "d", State: Skipped, Via: []string{}, Problems: []Problem{}})
 	report.Hosts[3].Address, report.Hosts[3].Port = "d", 22
 	text, err := json.Marshal(map[string]any{"v": 1, "hosts": report.Hosts, "wall_ms": report.Wall.Milliseconds()})
 	if err != nil {

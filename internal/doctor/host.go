@@ -27,6 +27,7 @@ type Host struct {
 	Address  string      `json:"address"`
 	Port     int         `json:"port"`
 	User     string      `json:"user"`
+	Via      []string    `json:"via"` // jump hosts, the first to connect to first
 	Connect  *Connect    `json:"connect"`
 	Server   *string     `json:"server"` // the version line
 	Crypto   *Algorithms `json:"algorithms"`

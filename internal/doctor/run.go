@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,9 +86,12 @@ func asThemselves(hosts []*inventory.Host) []*inventory.Host {
 }
 
 func newHost(h *inventory.Host, targets *engine.Targets) *Host {
-	file := &Host{Name: h.Name, State: Skipped, Problems: []Problem{}, become: wanted{h.Become, h.BecomeMethod}}
+	file := &Host{Name: h.Name, State: Skipped, Via: []string{}, Problems: []Problem{}, become: wanted{h.Become, h.BecomeMethod}}
 	if t, err := targets.Target(h.Name); err == nil {
 		file.Address, file.Port, file.User = t.Address, t.Port, t.User
+		for _, hop := range t.Jump {
+			file.Via = append(file.Via, cmp.Or(hop.Name, hop.Address))
+		}
 	}
 	return file
 }

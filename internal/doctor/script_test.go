@@ -161,3 +161,28 @@ func TestReadTmp(t *testing.T) {
 		}
 	}
 }
+
+// FuzzAnswers reads what a host may send in place of answers: nothing of it may
+// panic, or end up as text that acts on a terminal.
+func FuzzAnswers(f *testing.F) {
+	f.Add("hello\n@M shell\n/bin/sh\n@M uid\n0\n@M system\nLinux\n@M release\nPRETTY_NAME=\"x\"\n@M clock\n1\n@M tools\n/bin/tar\n" +
+		"@M become\n/usr/bin/sudo\n@M mounts\nx / y rw 0 0\n@M df /tmp\na\nb 1 2 3 4% /\n@M df -i /tmp\n@M sudo -n true\nstatus 0\n@M end\n")
+	f.Add("@M system\n\x1b[2J\n@M df /tmp\na\nb 1 2 -3 4% /\x1b]0;x\x07\n@M end\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		l := &listener{mark: []byte("@M "), began: time.Now(), flooded: func() {}}
+		for _, part := range []string{text[:len(text)/2], text[len(text)/2:]} {
+			l.Write([]byte(part))
+		}
+		p := &patient{h: &Host{Name: "web01", Problems: []Problem{}}}
+		if l.heard() {
+			p.readAnswers(l.answers(), l)
+			l.last()
+		}
+		p.h.diagnose()
+		for _, c := range shown(t, &Report{Hosts: []*Host{p.h}}) {
+			if c < 0x20 && c != '\n' || c >= 0x7f && c < 0xa0 {
+				t.Fatalf("character %q in the report", c)
+			}
+		}
+	})
+}

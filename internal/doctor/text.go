@@ -167,6 +167,9 @@ type fact struct{ name, text string }
 func (h *Host) lines() []fact {
 	list := []fact{{"address", fmt.Sprintf("%s port %d, user %s", h.Address, h.Port, h.User)}}
 	add := func(name, text string) { list = append(list, fact{name, text}) }
+	if len(h.Via) > 0 {
+		add("via", strings.Join(h.Via, ", then "))
+	}
 	if c := h.Connect; c != nil {
 		if len(c.Addresses) > 0 && !slices.Equal(c.Addresses, []string{h.Address}) {
 			add("dns", fmt.Sprintf("%s in %s", strings.Join(c.Addresses, ", "), c.DNS))
