@@ -360,8 +360,14 @@ func (r *running) verdict() error {
 // connection takes no more bytes.
 const stopWait = 250 * time.Millisecond
 
-// stop asks the host to end the command.
+// stop asks the host to end the command. Dropbear may take the end of a process
+// for that of a session which begins in the same moment, and then closes that
+// one without its output (github.com/mkj/dropbear/issues/173; seen in 2022.83):
+// what comes next shall not come on this connection.
 func (r *running) stop() {
+	if strings.HasPrefix(r.c.ServerVersion(), "SSH-2.0-dropbear") {
+		r.c.retire()
+	}
 	sent := make(chan struct{})
 	ch := r.s.ch
 	go func() {

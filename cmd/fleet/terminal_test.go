@@ -78,8 +78,8 @@ func onTerminal(cmd *exec.Cmd, columns int, typed func(person *os.File, seen []b
 }
 
 // screenText plays bytes to a terminal that knows what fleet uses: line feed,
-// carriage return, erase in line (CSI K), erase below (CSI J), cursor up (CSI
-// A), colours (CSI m) and switches (CSI ? ... h/l).
+// carriage return, erase in line (CSI K), erase below (CSI J), cursor up, down,
+// right and left (CSI A to D), colours (CSI m) and switches (CSI ? ... h/l).
 func screenText(b []byte, columns int) []string {
 	lines := [][]rune{nil}
 	row, col := 0, 0
@@ -127,6 +127,12 @@ func screenText(b []byte, columns int) []string {
 				lines[row] = lines[row][:min(col, len(lines[row]))]
 			case 'A':
 				row = max(0, row-max(1, arg))
+			case 'B':
+				row = min(len(lines)-1, row+max(1, arg))
+			case 'C':
+				col = min(columns-1, col+max(1, arg))
+			case 'D':
+				col = max(0, col-max(1, arg))
 			case 'm', 'h', 'l':
 			default:
 				return append(text(lines), fmt.Sprintf("unknown escape %q", b[:end+1]))

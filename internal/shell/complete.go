@@ -16,30 +16,24 @@ func Complete(line string, pos int, named func(prefix string) []string, modes []
 		return "", 0, false
 	}
 	var offers []string
-	word, end := "", ""
+	word := ""
 	switch arg, isOutput := strings.CutPrefix(text, ":output "); {
 	case isOutput:
 		word, offers = arg, modes
 	case text[0] == ':':
-		word, offers, end = text[1:], Words, " "
+		word, offers = text[1:], Words
 	case strings.IndexByte("@+-!", text[0]) >= 0:
-		word = text[strings.LastIndexAny(text, "@+-!,&^")+1:]
-		if cut := strings.LastIndexAny(text[1:], "@!,&^") + 1; cut > 0 || text[0] != '-' {
-			word = text[cut+1:]
-		}
-		if text[0] == '@' {
+		cut := max(1, strings.LastIndexAny(text, "@!,&^")+1) // a name may hold + and -
+		word = text[cut:]
+		if text[0] == '@' && cut == 1 {
 			offers = append(offers, startingWith([]string{"all", "failed"}, word)...)
 		}
 		offers = append(offers, named(word)...)
 	default:
 		return "", 0, false
 	}
-	more, only := alike(startingWith(offers, word))
-	if !only || after != "" {
-		end = ""
-	}
-	added := strings.TrimPrefix(more, word) + end
-	if more == "" || added == "" {
+	added := strings.TrimPrefix(alike(startingWith(offers, word)), word)
+	if added == "" {
 		return "", 0, false
 	}
 	return before + added + after, pos + len(added), true
@@ -55,17 +49,15 @@ func startingWith(words []string, prefix string) []string {
 	return found
 }
 
-// alike is the longest beginning that all words share, and whether it is one whole word.
-func alike(words []string) (prefix string, only bool) {
+// alike is the longest beginning that all words share.
+func alike(words []string) string {
 	if len(words) == 0 {
-		return "", false
+		return ""
 	}
-	slices.Sort(words)
-	words = slices.Compact(words)
-	first, last := words[0], words[len(words)-1]
+	first, last := slices.Min(words), slices.Max(words)
 	n := 0
 	for n < len(first) && n < len(last) && first[n] == last[n] {
 		n++
 	}
-	return first[:n], len(words) == 1
+	return first[:n]
 }

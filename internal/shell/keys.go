@@ -19,6 +19,7 @@ type Keys struct {
 	r       io.Reader
 	in, out []byte
 	pasting bool
+	broken  bool // the last that was pasted is a line break, not in out yet
 	pressed bool // Ctrl-C, and what came before is in out
 }
 
@@ -100,20 +101,18 @@ func (k *Keys) pasted() int {
 	in := k.in
 	switch {
 	case bytes.HasPrefix(in, pasteEnd):
-		k.pasting = false
 		// A line that was copied whole ends where Enter is still to be pressed.
-		k.out = bytes.TrimSuffix(k.out, []byte(string(breakSign)))
+		k.pasting, k.broken = false, false
 		return len(pasteEnd)
 	case bytes.HasPrefix(pasteEnd, in):
 		return 0
 	case bytes.HasPrefix(in, []byte("\r\n")):
-		in = in[1:]
-		k.text(breakSign)
+		k.lineBreak()
 		return 2
 	case in[0] == '\r' && len(in) == 1:
 		return 0
 	case in[0] == '\r', in[0] == '\n':
-		k.text(breakSign)
+		k.lineBreak()
 		return 1
 	case in[0] == '\t':
 		k.text(tabSign)
@@ -138,7 +137,20 @@ func (k *Keys) character() int {
 	return n
 }
 
-func (k *Keys) text(r rune) { k.out = utf8.AppendRune(k.out, r) }
+func (k *Keys) text(r rune) {
+	if k.broken {
+		k.out = utf8.AppendRune(k.out, breakSign)
+		k.broken = false
+	}
+	k.out = utf8.AppendRune(k.out, r)
+}
+
+func (k *Keys) lineBreak() {
+	if k.broken {
+		k.out = utf8.AppendRune(k.out, breakSign)
+	}
+	k.broken = true
+}
 
 // edits are the control characters that the editor acts upon, and Tab.
 const edits = "\x01\x02\x04\x05\x06\x08\t\n\x0b\x0c\r\x0e\x10\x14\x15\x17\x7f"

@@ -103,7 +103,7 @@ const helpHint = "':help' lists what can be typed"
 const HelpText = `Each line is run as one command by the shell of every host in the target set.
 The prompt shows the set and how many hosts it has.
 
-  @PATTERN   target these hosts: @web, @web[01-05], @web&prod, @* for all there are
+  @PATTERN   target these hosts: @web[01-05], @web&prod; @* is all there are
   +PATTERN   target these as well
   -PATTERN   target these no more; also !PATTERN
   @failed    target those that did not end ok at the last command
