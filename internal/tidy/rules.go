@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 const (
@@ -275,10 +276,18 @@ func errorFault(text string) string {
 		return "is empty"
 	case strings.HasPrefix(lower, "failed to"), strings.Contains(lower, ": failed to"), strings.HasPrefix(lower, "error "), strings.HasPrefix(lower, "unable to"):
 		return "says that it is an error; name the operation and the cause"
-	case len(text) > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'a' && text[1] <= 'z':
+	case capitalWord(text):
 		return "starts with a capital"
 	case strings.HasSuffix(text, ".") && !strings.HasSuffix(text, "..."), strings.HasSuffix(text, "!"):
 		return "ends with punctuation"
 	}
 	return ""
+}
+
+// capitalWord says whether text starts with a word like Failed. A name with
+// more capitals than the first, like BindAddress or EOF, is written as it is.
+func capitalWord(text string) bool {
+	word, _, _ := strings.Cut(text, " ")
+	capitals := strings.IndexFunc(word, unicode.IsUpper) == 0
+	return capitals && len(word) > 1 && !strings.ContainsFunc(word[1:], unicode.IsUpper)
 }
