@@ -28,6 +28,17 @@ type lentAgent struct {
 	socket   string
 	users    int // commands that lend it
 	channels int
+	granted  bool // the host agreed once
+}
+
+// requestAgent tells the host that a command lends it an agent. sshd agrees
+// once a connection, for all that comes, and refuses then.
+func (c *Conn) requestAgent(ch ssh.Channel) (bool, error) {
+	ok, err := ch.SendRequest(agentRequest, true, nil)
+	c.agent.mu.Lock()
+	defer c.agent.mu.Unlock()
+	c.agent.granted = c.agent.granted || ok
+	return c.agent.granted && err == nil, err
 }
 
 var errOtherAgent = errors.New("another agent is being forwarded over this connection")

@@ -180,6 +180,13 @@ func (c *Conn) retire() {
 	c.retired = true
 }
 
+// ending tells that the connection is over, or will be in a moment.
+func (c *Conn) ending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.err != nil || c.wire.failure() != nil
+}
+
 // usable tells whether new work may be given to the connection.
 func (c *Conn) usable() bool {
 	c.mu.Lock()

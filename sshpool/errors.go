@@ -76,7 +76,8 @@ type Error struct {
 
 	after   time.Time // of a throttled attempt: when the next may come
 	untried bool      // of a login: none was tried
-	below   bool      // it is of a jump host or proxy command, which Text names
+	below   bool      // it is of what carries the connection, which Text names
+	hop     bool      // of a jump host
 	facts   *Facts    // of a dial; see DialFacts
 }
 
@@ -125,7 +126,7 @@ func networkError(op string, stage Stage, err error) *Error {
 	var typed *Error
 	switch {
 	case errors.As(err, &typed): // of a jump host or a proxy command
-		e.Kind, e.Text, e.below, e.untried = typed.Kind, typed.Text, typed.below, typed.untried
+		e.Kind, e.Text, e.below, e.hop, e.untried = typed.Kind, typed.Text, typed.below, typed.hop, typed.untried
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e.Kind, e.Text = KindRefused, "connection refused"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EHOSTDOWN):

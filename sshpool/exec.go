@@ -46,8 +46,9 @@ type Command struct {
 	// ForwardAgent, where not empty, is the socket of an agent on this machine
 	// that the host may use while the command runs. It is dangerous: whoever has
 	// root there, or runs as the same user, can log in with its keys wherever
-	// they are accepted. A host that refuses does not run the command. The
-	// commands of one connection cannot forward different agents at a time.
+	// they are accepted. A host that refuses does not run the command. Commands
+	// that run beside it on the same connection may have the agent too, and
+	// cannot forward another.
 	ForwardAgent string
 }
 
@@ -204,7 +205,7 @@ func (r *running) prepare(cmd Command) *reply {
 		}
 	}
 	if cmd.ForwardAgent != "" {
-		if ok, err := ch.SendRequest(agentRequest, true, nil); !ok {
+		if ok, err := r.c.requestAgent(ch); !ok {
 			return &reply{false, "agent forwarding", err}
 		}
 	}

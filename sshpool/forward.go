@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -41,19 +42,39 @@ func (c *Conn) dialStream(ctx context.Context, network, addr string) (*stream, e
 	if err != nil {
 		return nil, &Error{Op: opForward, Kind: KindInternal, Stage: StageChannel, Err: err, Text: err.Error()}
 	}
-	limit := c.limits.Channel
-	if _, ok := ctx.Deadline(); !ok && limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, timeoutError(opForward, StageTCP, limit))
-		defer cancel()
-	}
+	ctx, cancel := withLimit(ctx, c.limits.Channel, opForward, StageTCP)
+	defer cancel()
 	o, err := c.openChannel(ctx, kind, payload)
 	if err != nil {
 		return nil, err
 	}
-	s := newStream(o.ch, o.reqs, hostAddr{network, "via ssh"}, hostAddr{network, addr})
-	s.over = func() { c.wire.stock.other(-1) }
-	return s, nil
+	return c.stream(o.ch, o.reqs, hostAddr{network, "via ssh"}, hostAddr{network, addr}), nil
+}
+
+// maxEndNotice bounds the wait to learn that a stream ended with its connection
+// where nothing is known of that yet.
+const maxEndNotice = 10 * time.Millisecond
+
+// why tells whether a stream of c ended because c did.
+func (c *Conn) why() error {
+	limit := newLimit(maxEndNotice)
+	defer limit.stop()
+	select {
+	case <-c.done:
+	case <-limit.c:
+		if !c.ending() {
+			return nil
+		}
+		<-c.done
+	}
+	err := c.Err()
+	var e *Error
+	if !errors.As(err, &e) {
+		return net.ErrClosed
+	}
+	lost := *e
+	lost.Op = opForward
+	return &lost
 }
 
 // directPayload is the type and payload of the channel that leads to addr.
@@ -93,6 +114,23 @@ func splitHostPort(addr string) (string, uint32, error) {
 	return host, uint32(n), nil
 }
 
+// withLimit bounds ctx by limit where it has no deadline of its own.
+func withLimit(ctx context.Context, limit time.Duration, op string, stage Stage) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok || limit <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, limit, timeoutError(op, stage, limit))
+}
+
+// gaveUp is the error of a wait that ended with the ctx of withLimit.
+func gaveUp(ctx context.Context, op string, stage Stage) *Error {
+	var limit *Error
+	if errors.As(context.Cause(ctx), &limit) {
+		return limit
+	}
+	return canceledError(ctx, op, stage)
+}
+
 // hostAddr is an address as the host at the other end knows it.
 type hostAddr struct{ network, addr string }
 
@@ -119,7 +157,7 @@ func (c *Conn) openChannel(ctx context.Context, kind string, payload []byte) (*o
 			}
 			c.wire.stock.other(-1)
 		}()
-		return nil, canceledError(ctx, opForward, StageTCP)
+		return nil, gaveUp(ctx, opForward, StageTCP)
 	}
 	if o.err == nil {
 		return o, nil

@@ -151,25 +151,14 @@ func (p *passage) watch(ctx context.Context) (silent func() bool) {
 	}
 }
 
-// maxHopEnd bounds the wait to learn that a stream ended with its connection.
-const maxHopEnd = 100 * time.Millisecond
-
 // why tells whether a stream ended because the jump host's connection did.
 func (p *passage) why() error {
-	limit := newLimit(maxHopEnd)
-	defer limit.stop()
-	select {
-	case <-p.conn.done:
-	case <-limit.c:
-		if p.conn.usable() && p.conn.wire.failure() == nil {
-			return nil
-		}
-		<-p.conn.done // it is ending
+	err := p.conn.why()
+	var e *Error
+	if errors.As(err, &e) {
+		return p.hop.failed(e)
 	}
-	if err := p.conn.Err(); !errors.Is(err, ErrClosed) {
-		return p.hop.failed(err)
-	}
-	return nil
+	return err
 }
 
 // failed is what the trouble of jump host t means for those behind it.
@@ -180,8 +169,8 @@ func (t *Target) failed(err error) *Error {
 	}
 	f := *e
 	f.Op, f.Attempts, f.untried, f.Err = opDial, 0, true, err
-	if !e.below && e.Kind != KindCanceled {
-		f.below, f.Text = true, "jump host "+t.name()+": "+e.Text
+	if !e.hop && e.Kind != KindCanceled {
+		f.below, f.hop, f.Text = true, true, "jump host "+t.name()+": "+e.Text
 	}
 	return &f
 }

@@ -26,7 +26,6 @@ import (
 func (c *Conn) Listen(ctx context.Context, network, addr string) (net.Listener, error) {
 	l := &listener{c: c, network: network, queue: make(chan ssh.NewChannel, maxBacklogged),
 		closed: make(chan struct{}), known: make(chan struct{})}
-	var request []byte
 	switch network {
 	case "tcp":
 		host, port, err := splitHostPort(addr)
@@ -35,24 +34,17 @@ func (c *Conn) Listen(ctx context.Context, network, addr string) (net.Listener, 
 		}
 		l.host, l.port = host, port
 		l.start, l.stop = "tcpip-forward", "cancel-tcpip-forward"
-		request = l.payload()
 	case "unix":
 		l.host = addr
 		l.start, l.stop = "streamlocal-forward@openssh.com", "cancel-streamlocal-forward@openssh.com"
-		request = l.payload()
 	default:
 		err := net.UnknownNetworkError(network)
 		return nil, &Error{Op: opListen, Kind: KindInternal, Stage: StageChannel, Err: err, Text: err.Error()}
 	}
-	if limit := c.limits.Channel; limit > 0 {
-		if _, ok := ctx.Deadline(); !ok {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(ctx, limit, timeoutError(opListen, StageChannel, limit))
-			defer cancel()
-		}
-	}
+	ctx, cancel := withLimit(ctx, c.limits.Channel, opListen, StageChannel)
+	defer cancel()
 	c.listeners.add(l)
-	err := l.ask(ctx, request)
+	err := l.ask(ctx)
 	close(l.known)
 	if err != nil {
 		l.end()
@@ -90,12 +82,12 @@ func (l *listener) payload() []byte {
 }
 
 // ask has the host begin to listen.
-func (l *listener) ask(ctx context.Context, request []byte) error {
-	ok, data, err := l.c.request(ctx, l.start, request)
+func (l *listener) ask(ctx context.Context) error {
+	ok, data, err := l.c.request(ctx, l.start, l.payload())
 	switch {
 	case err != nil && ctx.Err() != nil:
 		go l.recall() // it may have been granted, too late
-		return canceledError(ctx, opListen, StageChannel)
+		return gaveUp(ctx, opListen, StageChannel)
 	case err != nil:
 		e := l.c.lost(ctx, StageChannel)
 		e.Op = opListen
@@ -167,9 +159,7 @@ func (l *listener) accept(nc ssh.NewChannel) (net.Conn, error) {
 		}
 	}
 	l.c.wire.stock.other(1)
-	s := newStream(ch, reqs, l.Addr(), from)
-	s.over = func() { l.c.wire.stock.other(-1) }
-	return s, nil
+	return l.c.stream(ch, reqs, l.Addr(), from), nil
 }
 
 // over is the error of Accept after the end.
@@ -192,7 +182,8 @@ func (l *listener) Addr() net.Addr {
 // maxRecall bounds the wait for the host to say that it listens no more.
 const maxRecall = time.Second
 
-// Close has the host listen no more and refuses what waits for Accept.
+// Close has the host listen no more and refuses what waits for Accept. Some
+// hosts, dropbear for one, go on all the same: what connects there is refused.
 func (l *listener) Close() error {
 	if !l.end() {
 		return &net.OpError{Op: "close", Net: l.network, Addr: l.Addr(), Err: net.ErrClosed}

@@ -22,7 +22,7 @@ type stream struct {
 	ch            ssh.Channel
 	local, remote net.Addr
 	over          func()       // called once, by Close
-	why           func() error // why the channel ended, if not by its peer; may be nil
+	why           func() error // why the channel ended, if not by its peer
 
 	closed  chan struct{}
 	closing sync.Once
@@ -46,8 +46,10 @@ type piece struct {
 	err  error
 }
 
-func newStream(ch ssh.Channel, reqs <-chan *ssh.Request, local, remote net.Addr) *stream {
+// stream makes a net.Conn of a channel of c.
+func (c *Conn) stream(ch ssh.Channel, reqs <-chan *ssh.Request, local, remote net.Addr) *stream {
 	s := &stream{ch: ch, local: local, remote: remote, closed: make(chan struct{}),
+		over: func() { c.wire.stock.other(-1) }, why: c.why,
 		readTurn: make(chan struct{}, 1), writeTurn: make(chan struct{}, 1),
 		pieces: make(chan piece), more: make(chan struct{}, 1), wrote: make(chan error, 1)}
 	go ssh.DiscardRequests(reqs)
@@ -119,10 +121,8 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // ended names the end of reading.
 func (s *stream) ended(err error) error {
-	if s.why != nil {
-		if below := s.why(); below != nil {
-			return below
-		}
+	if below := s.why(); below != nil {
+		return below
 	}
 	return err
 }
@@ -134,6 +134,9 @@ func (s *stream) Write(p []byte) (n int, err error) {
 	}
 	defer func() { <-s.writeTurn }()
 	for n < len(p) {
+		if s.bad != nil { // and an unfinished write may still use the buffer
+			return n, s.bad
+		}
 		part := p[n:min(len(p), n+maxStreamWrite)]
 		s.buf = append(s.buf[:0], part...)
 		if err := s.send(func() error {
@@ -199,9 +202,7 @@ func (s *stream) Close() error {
 		close(s.closed)
 		go func() {
 			s.ch.Close() // waits while the connection takes no bytes
-			if s.over != nil {
-				s.over()
-			}
+			s.over()
 		}()
 	})
 	return err
