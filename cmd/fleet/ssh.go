@@ -155,9 +155,6 @@ func runSSH(ctx context.Context, e *env, o *sshOptions, name string, words []str
 		return err
 	}
 	v := &visit{env: e, o: o, host: host, notes: &notes{w: e.stderr}}
-	if err := o.forwards.parse(v); err != nil {
-		return err
-	}
 	v.cmd = sshpool.Command{Text: strings.Join(words, " "), Shell: len(words) == 0}
 	if o.argv {
 		v.cmd.Text = tasks.QuoteAll(words)

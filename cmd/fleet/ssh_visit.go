@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fleet/internal/forward"
 	"fleet/internal/render"
 	"fleet/inventory"
 	"fleet/scheduler"
@@ -26,6 +27,8 @@ type visit struct {
 	cmd   sshpool.Command
 	notes *notes
 	end   context.CancelCauseFunc // ends the session for a reason
+
+	forwards *forward.Set
 }
 
 // Why a session ends from our side.
@@ -52,11 +55,28 @@ func (v *visit) run(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
+	specs, err := v.o.forwards.specs()
+	if err != nil {
+		return err
+	}
+	v.forwards, err = forward.Listen(ctx, specs, func(text string) { v.notes.say("fleet: " + text) })
+	if err != nil {
+		return err
+	}
+	defer v.forwards.Close()
 	conn, leave, err := v.connect(ctx, stop)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	done, err := v.carry(ctx, conn)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if v.o.forwards.only {
+		return v.wait(ctx, conn)
+	}
 	return v.stay(ctx, conn)
 }
 
