@@ -175,7 +175,7 @@ func (a *approval) agreed(ctx context.Context) (bool, error) {
 	case a.o.yes:
 		return true, nil
 	}
-	question := fmt.Sprintf("write %s of %s to known_hosts? yes or no", amount(len(a.wanted), "new key"), amount(hostCount(a.wanted), "host"))
+	question := fmt.Sprintf("write %s of %s to known_hosts? yes or no", amount(keyCount(a.wanted), "new key"), amount(hostCount(a.wanted), "host"))
 	return a.s.ask.confirm(ctx, question)
 }
 
@@ -195,11 +195,20 @@ func (a *approval) tell(yes bool) {
 	case len(a.wanted) == 0:
 		fmt.Fprintln(a.e.stderr, "nothing to approve")
 	case len(a.done.Written) > 0:
-		fmt.Fprintf(a.e.stderr, "approved %s of %s, written to %s\n", amount(len(a.done.Written), "key"),
+		fmt.Fprintf(a.e.stderr, "approved %s of %s, written to %s\n", amount(keyCount(a.done.Written), "key"),
 			amount(hostCount(a.done.Written), "host"), strings.Join(a.done.Files, ", "))
 	case !yes:
 		fmt.Fprintln(a.e.stderr, "nothing was written")
 	}
+}
+
+// keyCount is how many different keys there are, as known_hosts counts.
+func keyCount(keys []trust.Key) int {
+	seen := make(map[string]bool)
+	for _, k := range keys {
+		seen[k.Addr+" "+k.Fingerprint()] = true
+	}
+	return len(seen)
 }
 
 func hostCount(keys []trust.Key) int {

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -169,10 +168,9 @@ func Approve(keys []Key) (Approval, error) {
 	return done, errors.Join(errs...)
 }
 
-// byPolicy parts new keys by where they are to be written, each once.
+// byPolicy parts new keys by where they are to be written.
 func byPolicy(keys []Key) [][]Key {
 	at := make(map[*hostkeys.Policy]int)
-	seen := make(map[string]bool)
 	var batches [][]Key
 	for _, k := range keys {
 		if k.State != New || k.policy == nil {
@@ -184,10 +182,7 @@ func byPolicy(keys []Key) [][]Key {
 			at[k.policy] = n
 			batches = append(batches, nil)
 		}
-		if id := fmt.Sprint(n, " ", k.Addr, " ") + string(bytes.TrimSpace(ssh.MarshalAuthorizedKey(k.Plain()))); !seen[id] {
-			seen[id] = true
-			batches[n] = append(batches[n], k)
-		}
+		batches[n] = append(batches[n], k)
 	}
 	return batches
 }

@@ -210,12 +210,14 @@ func TestApproveRace(t *testing.T) {
 	key := func(host string, n int) Key {
 		return Key{Host: host, Addr: host + ":22", Key: fakeKey(n), State: New, policy: policy}
 	}
+	twin := key("a", 1) // another host at the same address
+	twin.Host = "a2"
 	write(t, file, line("b", fakeKey(9)))
-	done, err := Approve([]Key{key("a", 1), key("b", 2), key("a", 1), {Host: "c", Addr: "c:22", Key: fakeKey(3), State: Changed, policy: policy}})
+	done, err := Approve([]Key{key("a", 1), key("b", 2), twin, {Host: "c", Addr: "c:22", Key: fakeKey(3), State: Changed, policy: policy}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(done.Written) != 1 || done.Written[0].Host != "a" || len(done.Refused) != 1 || done.Refused[0].Host != "b" {
+	if len(done.Written) != 2 || done.Written[0].Host != "a" || done.Written[1].Host != "a2" || len(done.Refused) != 1 || done.Refused[0].Host != "b" {
 		t.Errorf("%+v", done)
 	}
 	text, err := os.ReadFile(file)

@@ -41,8 +41,16 @@ func (p *Policy) Add(keys []HostKey) ([]*Error, error) {
 	}
 	refused := make([]*Error, len(keys))
 	var text bytes.Buffer
+	written := make(map[string]bool)
 	for i, k := range keys {
+		name, _ := lineName(k.Addr)
+		id := name + " " + authorizedKey(certified(k.Key))
+		if written[id] {
+			continue // another host of that address
+		}
+		before := text.Len()
 		refused[i] = p.add(&text, k)
+		written[id] = text.Len() > before
 	}
 	if text.Len() == 0 {
 		return refused, nil
