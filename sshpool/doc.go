@@ -12,13 +12,17 @@
 //     reads known_hosts files.
 //   - [Pool] keeps one connection a host, shared by all who ask for it, and
 //     paces handshakes; [Poller] runs the ops of a scheduler over a pool.
+//   - [Conn.Dial] and [Conn.Listen] carry other connections; Target.Jump and
+//     Target.ProxyCommand reach hosts through others.
 //   - [Error] says what went wrong, in which [Stage], and whether a command had
 //     been sent by then.
 //
 // The files follow a connection's life: target.go, resolve.go, dial.go, wire.go
 // (bytes up to the version line), handshake.go, auth.go, keys.go, agent.go,
-// conn.go, session.go, exec.go, shell.go, keepalive.go; then pool.go, pacer.go,
-// breaker.go for many hosts and poller.go for the scheduler.
+// conn.go, session.go, exec.go, shell.go, keepalive.go; forward.go, listen.go,
+// stream.go and agentforward.go for what it carries, jump.go and proxycommand.go
+// for what carries it; then pool.go, pacer.go, breaker.go for many hosts and
+// poller.go for the scheduler.
 //
 // All types are safe for concurrent use unless they say otherwise.
 package sshpool

@@ -204,3 +204,21 @@ func TestJumpAlone(t *testing.T) {
 		}
 	}
 }
+
+// TestJumpOutcome wants hosts behind a jump host that forwards nothing to count
+// as unreachable, not as failed.
+func TestJumpOutcome(t *testing.T) {
+	w := newWorld(t, lab.Config{Names: []string{"bastion", "a"}, Faults: map[string]lab.Fault{"bastion": "no-forward"}})
+	p := newTestPool(t, PoolConfig{})
+	poller := NewPoller(p, func(host string) (Target, error) { return w.behind(t, host, w.bastion(t)), nil }, nil)
+	defer poller.Close()
+	poller.Submit(1, "a", scheduler.Connect{})
+	_, done := poller.Poll(time.Now().Add(30 * time.Second))
+	var e *scheduler.Error
+	if len(done) != 1 || !errors.As(done[0].Err, &e) || e.Outcome != scheduler.Unreachable {
+		t.Fatalf("completions %+v", done)
+	}
+	if want := "jump host bastion: forwarding not allowed by the host"; e.Cause.Text != want {
+		t.Errorf("cause %q, want %q", e.Cause.Text, want)
+	}
+}

@@ -283,7 +283,7 @@ func outcome(err error) error {
 		s.Outcome, s.Err = scheduler.Canceled, scheduler.ErrCanceled
 	case e.Sent && (e.Kind == KindConnLost || e.Kind == KindTimeout):
 		s.Outcome = scheduler.Lost // gone, or never answered: the command may have run
-	case e.Sent, e.Kind == KindPermission:
+	case e.Sent, e.Kind == KindPermission && e.Op == opExec: // not of a jump host
 		s.Outcome = scheduler.Failed
 	}
 	return s

@@ -1,0 +1,80 @@
+package sshpool_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"strings"
+
+	"fleet/sshpool"
+)
+
+// A host connects to others, here to another server of the same fleet.
+func ExampleConn_Dial() {
+	targets, end := fleet(nil, "bastion", "web1")
+	defer end()
+	ctx := context.Background()
+	conn, err := sshpool.Dial(ctx, targets[0])
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	stream, err := conn.Dial(ctx, "tcp", fmt.Sprintf("%s:%d", targets[1].Address, targets[1].Port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Close()
+	first := make([]byte, 8)
+	_, err = io.ReadFull(stream, first)
+	fmt.Printf("%s %v\n", first, err)
+	// Output:
+	// SSH-2.0- <nil>
+}
+
+// A target is reached through one jump host, and another behind that.
+func ExampleTarget_jump() {
+	targets, end := fleet(nil, "bastion", "inner", "web1")
+	defer end()
+	ctx := context.Background()
+	target := targets[2]
+	target.Jump = targets[:2]
+	conn, err := sshpool.Dial(ctx, target)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	var out strings.Builder
+	_, err = conn.Exec(ctx, "hostname", &out, nil)
+	fmt.Printf("%s%v\n", out.String(), err)
+	// Output:
+	// web1
+	// <nil>
+}
+
+// What connects to port 8080 of the host is served here. (There is no output, as
+// the servers of these examples do not listen for others.)
+func ExampleConn_Listen() {
+	var conn *sshpool.Conn // from Dial or a Pool
+	serve := func(ctx context.Context) error {
+		ln, err := conn.Listen(ctx, "tcp", "localhost:8080")
+		if err != nil {
+			return err
+		}
+		defer ln.Close()
+		for {
+			stream, err := ln.Accept()
+			if err != nil {
+				return err // net.ErrClosed after Close
+			}
+			go func(c net.Conn) {
+				defer c.Close()
+				io.WriteString(c, "hello\n")
+			}(stream)
+		}
+	}
+	_ = serve
+}
