@@ -11,7 +11,7 @@ import (
 )
 
 // login runs the SSH side of a dial over d.wire.
-func (d *dialer) login() (*Conn, error) {
+func (d *dialer) login() (c *Conn, failed error) {
 	d.enter(StageBanner, d.t.Limits.Banner)
 	if err := d.wire.readVersion(); err != nil {
 		return nil, d.bannerError(err)
@@ -34,6 +34,8 @@ func (d *dialer) login() (*Conn, error) {
 		},
 	}
 	cfg.Config = d.t.Algorithms.config()
+	failed = &Error{Kind: KindInternal} // where a prompt panics
+	defer func() { d.settle(failed) }()
 	sc, chans, reqs, err := ssh.NewClientConn(d.wire, d.t.addr(), cfg)
 	switch {
 	case keyErr != nil:

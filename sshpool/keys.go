@@ -4,80 +4,121 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"runtime"
 	"slices"
-	"sync"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
 
 // keyring is the keys of an Auth, read once.
 type keyring struct {
+	certs    []*candidate // from Certificates
 	named    []*candidate // from Signers and Keys
 	defaults []*candidate // from DefaultKeys
+	notes    []string     // what was wrong with files that are left out
 }
 
-// candidate is one key that may be offered.
+// candidate is one key, or certificate, that may be offered.
 type candidate struct {
 	public ssh.PublicKey
 	name   string // type, fingerprint and origin, for error texts
+	origin string
 	blob   string // the public key's bytes, to tell keys apart
 	signer ssh.Signer
-	file   *keyFile // where the signer comes from a file
-	agent  bool     // only the agent can sign
+	file   *keyFile   // where the signer comes from a file
+	agent  bool       // only the agent can sign
+	cert   *candidate // the certificate beside the key's file, or nil
 }
 
 func newCandidate(pub ssh.PublicKey, origin string) *candidate {
-	return &candidate{public: pub, blob: string(pub.Marshal()),
-		name: fmt.Sprintf("%s %s (%s)", pub.Type(), ssh.FingerprintSHA256(pub), origin)}
+	key := pub
+	if cert, ok := pub.(*ssh.Certificate); ok {
+		key = cert.Key
+	}
+	return &candidate{public: pub, blob: string(pub.Marshal()), origin: origin,
+		name: fmt.Sprintf("%s %s (%s)", pub.Type(), ssh.FingerprintSHA256(key), origin)}
 }
 
 // keys reads the key files at the first call.
-func (a *Auth) keys(context.Context) (*keyring, error) {
-	a.loadOnce.Lock()
-	defer a.loadOnce.Unlock()
+func (a *Auth) keys(ctx context.Context) (*keyring, error) {
+	if err := a.loading.take(ctx); err != nil {
+		return nil, canceledError(ctx, opDial, StageAuth)
+	}
+	defer a.loading.give()
 	if a.loaded != nil {
 		return a.loaded, nil
 	}
+	ring, err := a.readKeys(ctx)
+	if err != nil {
+		return nil, &Error{Op: opDial, Kind: KindAuth, Stage: StageAuth, Err: err, Text: err.Error(), untried: true}
+	}
+	a.loaded = ring
+	return ring, nil
+}
+
+func (a *Auth) readKeys(ctx context.Context) (*keyring, error) {
 	ring := &keyring{}
 	for _, s := range a.Signers {
 		c := newCandidate(s.PublicKey(), "given")
 		c.signer = s
 		ring.named = append(ring.named, c)
 	}
-	for _, path := range a.Keys {
-		c, err := a.readKey(path)
+	for _, path := range a.Certificates {
+		c, err := readCertificate(path)
 		if err != nil {
-			return nil, &Error{Op: opDial, Kind: KindAuth, Stage: StageAuth, Err: err, Text: err.Error()}
+			return nil, err
+		}
+		ring.certs = append(ring.certs, c)
+	}
+	for _, path := range a.Keys {
+		c, err := a.readKey(ctx, path)
+		if err != nil {
+			return nil, err
 		}
 		ring.named = append(ring.named, c)
 	}
 	for _, path := range a.DefaultKeys {
-		if c, err := a.readKey(path); err == nil {
+		switch c, err := a.readKey(ctx, path); {
+		case err == nil:
 			ring.defaults = append(ring.defaults, c)
+		case !errors.Is(err, fs.ErrNotExist):
+			ring.notes = append(ring.notes, err.Error())
 		}
 	}
-	a.loaded = ring
+	if len(a.Certificates) > 0 {
+		return ring, nil
+	}
+	for _, c := range slices.Concat(ring.named[len(a.Signers):], ring.defaults) {
+		cert, err := readCertificate(strings.TrimSuffix(c.origin, ".pub") + "-cert.pub")
+		switch {
+		case err == nil && certifies(cert, c):
+			c.cert = cert
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			ring.notes = append(ring.notes, err.Error())
+		}
+	}
 	return ring, nil
 }
 
 // readKey reads one key file; of an encrypted one at least the public key.
-func (a *Auth) readKey(path string) (*candidate, error) {
-	pem, err := os.ReadFile(path)
+func (a *Auth) readKey(ctx context.Context, path string) (*candidate, error) {
+	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if c := publicCandidate(path + ".pub"); c != nil {
+		if c := publicCandidate(path); c != nil {
 			return c, nil
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
 	}
-	if pub, _, _, _, err := ssh.ParseAuthorizedKey(pem); err == nil {
+	if pub, _, _, _, err := ssh.ParseAuthorizedKey(text); err == nil {
 		c := newCandidate(pub, path)
 		c.agent = true
 		return c, nil
@@ -85,8 +126,13 @@ func (a *Auth) readKey(path string) (*candidate, error) {
 	if err := checkMode(path); err != nil {
 		return nil, err
 	}
-	f := &keyFile{path: path, pem: pem, ask: a.Passphrase}
-	raw, err := ssh.ParseRawPrivateKey(pem)
+	if pub := openSSHPublic(text); pub != nil && onToken(pub) {
+		c := newCandidate(pub, path) // the file holds but a handle
+		c.agent = true
+		return c, nil
+	}
+	f := &keyFile{path: path, pem: text, auth: a}
+	raw, err := ssh.ParseRawPrivateKey(text)
 	var locked *ssh.PassphraseMissingError
 	switch {
 	case err == nil:
@@ -100,11 +146,11 @@ func (a *Auth) readKey(path string) (*candidate, error) {
 		c.file = f
 		return c, nil
 	}
-	if c := publicCandidate(path + ".pub"); c != nil { // an old format that hides the public key
+	if c := publicCandidate(path); c != nil { // an old format that hides the public key
 		c.agent, c.file = false, f
 		return c, nil
 	}
-	if _, err := f.unlock(context.Background()); err != nil {
+	if _, err := f.unlock(ctx); err != nil {
 		return nil, err
 	}
 	c := newCandidate(f.signer.PublicKey(), path)
@@ -112,9 +158,10 @@ func (a *Auth) readKey(path string) (*candidate, error) {
 	return c, nil
 }
 
-// publicCandidate reads a public key file; nil if there is none.
+// publicCandidate reads the public key file beside a key file; nil if there is
+// none.
 func publicCandidate(path string) *candidate {
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path + ".pub")
 	if err != nil {
 		return nil
 	}
@@ -125,6 +172,33 @@ func publicCandidate(path string) *candidate {
 	c := newCandidate(pub, path)
 	c.agent = true
 	return c
+}
+
+// openSSHPublic reads the public key that stands at the head of a private key
+// file of OpenSSH's own format, encrypted or not (PROTOCOL.key); else it is nil.
+func openSSHPublic(text []byte) ssh.PublicKey {
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "OPENSSH PRIVATE KEY" {
+		return nil
+	}
+	body, ok := bytes.CutPrefix(block.Bytes, []byte("openssh-key-v1\x00"))
+	if !ok {
+		return nil
+	}
+	var head struct {
+		Cipher, KDF, Options string
+		Keys                 uint32
+		Public               []byte
+		Rest                 []byte `ssh:"rest"`
+	}
+	if ssh.Unmarshal(body, &head) != nil {
+		return nil
+	}
+	pub, err := ssh.ParsePublicKey(head.Public)
+	if err != nil {
+		return nil
+	}
+	return pub
 }
 
 // checkMode refuses a private key that others than its owner may read, as ssh(1) does.
@@ -147,9 +221,9 @@ func keyParseText(err error) string {
 type keyFile struct {
 	path string
 	pem  []byte
-	ask  func(context.Context, string) ([]byte, error)
+	auth *Auth
 
-	mu     sync.Mutex
+	turn   turn
 	signer ssh.Signer
 	err    error // final
 }
@@ -177,125 +251,37 @@ const maxPassphraseTries = 3
 // unlock gives the signer, asking for the passphrase at the first call. A wrong
 // answer is final for all after the tries are used up.
 func (f *keyFile) unlock(ctx context.Context) (ssh.Signer, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	if err := f.turn.take(ctx); err != nil {
+		return nil, err
+	}
+	defer f.turn.give()
 	if f.signer != nil || f.err != nil {
 		return f.signer, f.err
 	}
-	if f.ask == nil {
+	if f.auth.Passphrase == nil {
 		f.err = fmt.Errorf("key %s is encrypted and there is no way to ask for its passphrase", f.path)
 		return nil, f.err
 	}
-	for range maxPassphraseTries {
-		pass, err := f.ask(ctx, f.path)
-		if err != nil {
-			if ctx.Err() == nil {
-				f.err = fmt.Errorf("passphrase for key %s: %w", f.path, err)
-				return nil, f.err
+	err := f.auth.ask(ctx, func() error {
+		for range maxPassphraseTries {
+			pass, err := f.auth.Passphrase(ctx, f.path)
+			if err != nil {
+				return fmt.Errorf("passphrase for key %s: %w", f.path, err)
 			}
-			return nil, err
-		}
-		raw, err := ssh.ParseRawPrivateKeyWithPassphrase(f.pem, pass)
-		clear(pass)
-		if err == nil {
-			f.signer, f.err = signerOf(raw)
-			return f.signer, f.err
-		}
-	}
-	f.err = fmt.Errorf("wrong passphrase for key %s", f.path)
-	return nil, f.err
-}
-
-// offered is a key as one login offers it: it notes that it was offered, and
-// signs within the login's limit.
-type offered struct {
-	d *dialer
-	k *candidate
-}
-
-// signers lists the keys to offer in one login, best first, each once.
-func (d *dialer) signers() ([]ssh.Signer, error) {
-	a := d.t.Auth
-	ring, err := a.keys(d.ctx)
-	if err != nil {
-		return nil, err
-	}
-	inAgent, agentErr := d.agentKeys()
-	held := make(map[string]*candidate, len(inAgent))
-	for _, k := range inAgent {
-		held[k.blob] = k
-	}
-	var out []ssh.Signer
-	seen := make(map[string]bool)
-	add := func(keys []*candidate) {
-		for _, k := range keys {
-			if h := held[k.blob]; h != nil && k.signer == nil {
-				k = h
+			raw, err := ssh.ParseRawPrivateKeyWithPassphrase(f.pem, pass)
+			clear(pass)
+			if err == nil {
+				f.signer, f.err = signerOf(raw)
+				return f.err
 			}
-			usable := k.signer != nil || k.file != nil
-			if !usable || seen[k.blob] || slices.Contains(d.auth.accepted, k.name) {
-				continue
+			if !errors.Is(err, x509.IncorrectPasswordError) {
+				return fmt.Errorf("parse key %s: %s", f.path, keyParseText(err))
 			}
-			seen[k.blob] = true
-			out = append(out, &offered{d, k})
 		}
+		return fmt.Errorf("wrong passphrase for key %s", f.path)
+	})
+	if err != nil && ctx.Err() == nil {
+		f.err = err
 	}
-	add(ring.named)
-	if !a.IdentitiesOnly {
-		add(inAgent)
-		add(ring.defaults)
-	}
-	if agentErr != nil && !slices.Contains(d.auth.notes, agentErr.Error()) {
-		d.auth.notes = append(d.auth.notes, agentErr.Error())
-	}
-	return out, nil
-}
-
-// PublicKey is called by the library when it offers the key.
-func (o *offered) PublicKey() ssh.PublicKey {
-	o.d.offers(o.k.name)
-	if o.d.auth.last != o.k.name {
-		o.d.auth.last = o.k.name
-		o.d.auth.keys = append(o.d.auth.keys, o.k.name)
-	}
-	return o.k.public
-}
-
-func (o *offered) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
-	return o.SignWithAlgorithm(rand, data, "")
-}
-
-// Algorithms lists the signature algorithms, SHA-1 left out.
-func (o *offered) Algorithms() []string {
-	switch t := o.k.public.Type(); t {
-	case ssh.KeyAlgoRSA, ssh.CertAlgoRSAv01:
-		return []string{ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
-	default:
-		if cert, ok := o.k.public.(*ssh.Certificate); ok {
-			return []string{cert.Key.Type()}
-		}
-		return []string{t}
-	}
-}
-
-func (o *offered) SignWithAlgorithm(rand io.Reader, data []byte, algo string) (*ssh.Signature, error) {
-	s := o.k.signer
-	if o.k.file != nil {
-		_, err := o.d.person(func() (string, error) {
-			var err error
-			s, err = o.k.file.unlock(o.d.ctx)
-			return "", err
-		})
-		if err != nil {
-			o.d.auth.notes = append(o.d.auth.notes, err.Error())
-			return nil, err
-		}
-	}
-	if as, ok := s.(*agentSigner); ok {
-		return as.signFor(o.d, data, algo)
-	}
-	if as, ok := s.(ssh.AlgorithmSigner); ok && algo != "" {
-		return as.SignWithAlgorithm(rand, data, algo)
-	}
-	return s.Sign(rand, data)
+	return f.signer, err
 }

@@ -146,6 +146,7 @@ func (p *pacer) learn(d *daemon, err error) {
 		d.limit = min(d.limit+1, p.each)
 		d.strikes, d.after, d.refused = 0, time.Time{}, 0
 	case !errors.As(err, &e):
+	case e.Kind == KindAuth && e.untried:
 	case e.Kind == KindAuth:
 		d.limit = max(d.limit/2, 1)
 		if d.refused++; p.refusals >= 0 && d.refused >= p.refusals {

@@ -288,7 +288,7 @@ func (p *Pool) Close() error {
 // each time through pass.
 func (p *Pool) connect(ctx context.Context, t Target, pass gate) (*Conn, int, error) {
 	t.Limits = t.Limits.withDefaults()
-	t.hops = p.leaseHop
+	t.hops, t.logins = p.leaseHop, &p.logins
 	total := t.Limits.Total
 	var began time.Time // of the first attempt, once the pacer let it
 	enter := func(ctx context.Context, key string) (func(error), error) {
@@ -303,7 +303,6 @@ func (p *Pool) connect(ctx context.Context, t Target, pass gate) (*Conn, int, er
 			return nil, n - 1, err
 		}
 		c, err := dial(ctx, t, enter)
-		p.logins.note(err)
 		t.logAttempt(ctx, n, c, err)
 		if err == nil {
 			return c, n, nil

@@ -80,9 +80,10 @@ type Target struct {
 	// Log gets details of one connection at level debug; nil means none.
 	Log *slog.Logger
 
-	hops    lessor // who gives connections to jump hosts; nil: they are dialled for this target
-	carries bool   // it is a jump host: no command will be run on it
-	pace    string // what handshakes are paced by, where that is not the address
+	hops    lessor   // who gives connections to jump hosts; nil: they are dialled for this target
+	logins  *breaker // says whether logins may be tried; nil: always
+	carries bool     // it is a jump host: no command will be run on it
+	pace    string   // what handshakes are paced by, where that is not the address
 }
 
 // Limits bound the stages of a connection. A zero field means the default, a
