@@ -27,7 +27,11 @@ type connectFlags struct {
 	timeout    time.Duration
 	noInput    bool
 	jump       []string
-	ssh        sshConfigFlags
+	answers    string
+	// interactive lets a person answer what hosts ask at login; for one host that
+	// is what anybody expects, for a thousand it is a flag.
+	interactive bool
+	ssh         sshConfigFlags
 }
 
 var hostKeyModes = []string{"strict", "accept-new", "insecure-off"}
@@ -40,6 +44,8 @@ func (f *connectFlags) declare(c *cobra.Command) {
 	fs.StringSliceVarP(&f.jump, "jump", "J", nil, "reach hosts through jump `HOSTS` [user@]host[:port], the nearest first, or none (default: the inventory's, else ssh_config's)")
 	fs.BoolVarP(&f.askPass, "ask-pass", "k", false, "ask once for the login password")
 	fs.StringVar(&f.passFile, "pass-file", "", "read the login password from `FILE`, - for standard input")
+	fs.StringVar(&f.answers, "answers", "", "answer questions of the login from `FILE`, lines of QUESTION = ANSWER")
+	fs.BoolVar(&f.interactive, "interactive", f.interactive, "ask on the terminal what hosts ask at login, such as one-time codes")
 	fs.StringVar(&f.hostKeys, "hostkeys", "", "`MODE` of checking host keys: "+strings.Join(hostKeyModes, ", ")+" (default: accept-new if ssh_config says so, else strict)")
 	fs.StringArrayVar(&f.knownHosts, "known-hosts", nil, "known_hosts `FILE`, may be given again (default: the inventory's, else those of ssh_config and ssh)")
 	fs.DurationVar(&f.timeout, "connect-timeout", 0, "longest `TIME` from TCP to login (default: the inventory's, else ssh_config's, else 10s)")
@@ -62,10 +68,17 @@ func (f *connectFlags) access(e *env, ask *prompter) (engine.Access, error) {
 	}
 	if ask.allowed {
 		a.Passphrase = passphrases(ask)
+		a.Touch = touches(ask)
+	}
+	if ask.allowed && f.interactive {
+		a.Interactive = questions(ask)
 	}
 	a.MatchExec = f.ssh.runner(e)
 	var err error
 	if a.SSHConfig, err = f.ssh.load(e); err != nil {
+		return a, err
+	}
+	if a.Answers, err = f.readAnswers(); err != nil {
 		return a, err
 	}
 	a.Password, err = f.password(e, ask)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -26,8 +27,13 @@ type prompter struct {
 // errInterrupted is what a question gets that the user answers with Ctrl-C.
 var errInterrupted = errors.New("interrupted")
 
-// secret asks without echo. The question is the program's own text.
+// secret asks without echo. The question must be safe to print.
 func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) {
+	return p.ask(ctx, question+": ", false)
+}
+
+// ask asks, showing what is typed if echo is set.
+func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte, error) {
 	if !p.allowed {
 		return nil, errNoPrompt
 	}
@@ -42,10 +48,14 @@ func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) 
 	if err != nil {
 		return nil, errNoPrompt
 	}
-	if err := hush(int(tty.Fd())); err != nil {
-		return nil, fmt.Errorf("turn echo off: %w", err)
+	read := readLine
+	if !echo {
+		if err := hush(int(tty.Fd())); err != nil {
+			return nil, fmt.Errorf("turn echo off: %w", err)
+		}
+		read = readHidden
 	}
-	fmt.Fprintf(tty, "%s: ", question)
+	fmt.Fprint(tty, question)
 	type reply struct {
 		secret []byte
 		err    error
@@ -53,8 +63,7 @@ func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) 
 	replies := make(chan reply, 1)
 	go func() { // left behind, until the process ends, by a user who does not answer
 		defer tty.Close()
-		secret, err := term.ReadPassword(int(tty.Fd()))
-		fmt.Fprintln(tty)
+		secret, err := read(tty)
 		err = errors.Join(err, term.Restore(int(tty.Fd()), before))
 		replies <- reply{secret, err}
 	}()
@@ -71,6 +80,33 @@ func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) 
 	}
 	fmt.Fprintln(tty)
 	return nil, errors.Join(err, term.Restore(int(tty.Fd()), before))
+}
+
+func readHidden(tty *os.File) ([]byte, error) {
+	defer fmt.Fprintln(tty)
+	return term.ReadPassword(int(tty.Fd()))
+}
+
+// readLine reads what the terminal gives at once, a line.
+func readLine(tty *os.File) ([]byte, error) {
+	line, err := bufio.NewReaderSize(tty, maxSecret).ReadSlice('\n')
+	if errors.Is(err, io.EOF) && len(line) > 0 {
+		err = nil
+	}
+	return bytes.TrimRight(line, "\r\n"), err
+}
+
+// tell shows a line on the terminal, if there is one.
+func (p *prompter) tell(text string) {
+	tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer tty.Close()
+	if p.pause != nil {
+		defer p.pause()()
+	}
+	fmt.Fprintln(tty, text)
 }
 
 // maxSecret bounds a file that should hold one secret.

@@ -17,6 +17,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if _, set := os.LookupEnv("FLEET_SSH_CONFIG"); !set { // that of this machine is not part of the tests
+		os.Setenv("FLEET_SSH_CONFIG", "none")
+	}
 	testscript.Main(m, map[string]func(){"fleet": main})
 }
 

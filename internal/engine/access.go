@@ -27,6 +27,12 @@ type Access struct {
 	Password   func(context.Context) (string, error)
 	Passphrase func(ctx context.Context, file string) ([]byte, error)
 
+	// Answers, Interactive and Touch are as in sshpool.Auth; Answers are not for
+	// jump hosts.
+	Answers     []sshpool.Answer
+	Interactive func(ctx context.Context, host, name, instruction string, questions []sshpool.Question) ([]string, error)
+	Touch       func(ctx context.Context, host, key string, n, total int)
+
 	// SSHConfig is asked for each host by its name in the inventory, as if for
 	// `ssh -o HostName=ADDRESS -p PORT -l USER NAME` with what the inventory and
 	// this Access say. Nil is an empty one.

@@ -131,7 +131,6 @@ func (r *resolver) hop(hop sshconfig.Hop, first bool, root *inventory.Host, via 
 	if err != nil {
 		return t, fmt.Errorf("jump host %s: %w", hop.Host, err)
 	}
-	t.Name = hop.Host
 	if !first {
 		return t, nil
 	}

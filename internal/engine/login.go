@@ -18,16 +18,20 @@ import (
 // login is what makes an Auth; hosts with equal logins share one.
 type login struct {
 	keys, defaults []string
+	certificates   []string
 	only           bool // no other keys
 	agent          string
+	methods        []string // nil: all
+	algorithms     []string // of public keys; nil: the usual ones
 	password       func(context.Context) (string, error)
+	answers        []sshpool.Answer
 }
 
 // auth is the login of a host.
 func (r *resolver) auth(w want, found *sshconfig.Resolved) (*sshpool.Auth, error) {
 	l := login{agent: r.Agent}
 	if !w.isHop() { // a jump host has no business with the password of those behind it
-		l.password = r.Password
+		l.password, l.answers = r.Password, r.Answers
 	}
 	switch v := found.IdentityAgent.V; v {
 	case "":
@@ -39,17 +43,90 @@ func (r *resolver) auth(w want, found *sshconfig.Resolved) (*sshpool.Auth, error
 	if err := r.chooseKeys(&l, w, found); err != nil {
 		return nil, err
 	}
+	if err := r.chooseMethods(&l, found); err != nil {
+		return nil, err
+	}
+	for _, file := range w.host.Certificate {
+		l.certificates = append(l.certificates, r.expand(file))
+	}
+	for _, v := range found.CertificateFiles {
+		switch {
+		case len(w.host.Certificate) > 0:
+		case exists(v.V):
+			l.certificates = append(l.certificates, v.V)
+		default:
+			r.later(fmt.Sprintf("%s: certificate %s: no such file; it is not used", v.From, v.V))
+		}
+	}
 	return r.auths.get(l.id(), func() (*sshpool.Auth, error) {
 		return &sshpool.Auth{
-			Keys: l.keys, DefaultKeys: l.defaults, IdentitiesOnly: l.only, AgentSocket: l.agent,
+			Keys: l.keys, Certificates: l.certificates, DefaultKeys: l.defaults, IdentitiesOnly: l.only, AgentSocket: l.agent,
+			Methods: l.methods, KeyAlgorithms: l.algorithms,
 			Password: l.password, Passphrase: r.Passphrase,
+			Answers: l.answers, Interactive: r.Interactive, Touch: r.Touch,
 		}, nil
 	})
 }
 
 // id tells logins apart.
 func (l *login) id() string {
-	return fmt.Sprint(l.only, l.password != nil, "\x00", l.agent, "\x00\x00", strings.Join(l.keys, "\x00"), "\x00\x00", strings.Join(l.defaults, "\x00"))
+	var b strings.Builder
+	fmt.Fprint(&b, l.only, l.password != nil, len(l.answers) > 0, "\x00", l.agent)
+	for _, list := range [][]string{l.keys, l.certificates, l.defaults, l.methods, l.algorithms} {
+		b.WriteString("\x00\x00" + strings.Join(list, "\x00"))
+	}
+	return b.String()
+}
+
+// chooseMethods takes what ssh_config lets a login use.
+func (r *resolver) chooseMethods(l *login, found *sshconfig.Resolved) error {
+	off := map[string]bool{
+		"publickey": !found.PubkeyAuthentication.V, "password": !found.PasswordAuthentication.V,
+		"keyboard-interactive": !found.KbdInteractiveAuthentication.V,
+	}
+	own := found.PreferredAuthentications
+	if !own.IsSet() && !off["publickey"] && !off["password"] && !off["keyboard-interactive"] {
+		return r.chooseAlgorithms(l, found)
+	}
+	wanted := own.V
+	if !own.IsSet() {
+		wanted = []string{"publickey", "password", "keyboard-interactive"}
+	}
+	for _, name := range wanted {
+		if blocked, known := off[name]; known && !blocked {
+			l.methods = append(l.methods, name)
+		}
+	}
+	if len(l.methods) == 0 {
+		return hinted(at(own.From.String(), fmt.Errorf("no way to log in is left of %s", strings.Join(wanted, ","))),
+			"there are publickey, password and keyboard-interactive; see PreferredAuthentications, PubkeyAuthentication, PasswordAuthentication")
+	}
+	return r.chooseAlgorithms(l, found)
+}
+
+// chooseAlgorithms takes PubkeyAcceptedAlgorithms, which has the names of host
+// key algorithms.
+func (r *resolver) chooseAlgorithms(l *login, found *sshconfig.Resolved) error {
+	v := found.PubkeyAcceptedAlgorithms
+	if v.V == "" {
+		return nil
+	}
+	supported := append(sshpool.SupportedAlgorithms().HostKeys, skAlgorithms...)
+	list, err := v.V.Apply(append(sshpool.DefaultAlgorithms().HostKeys, skAlgorithms...), supported)
+	if err != nil {
+		return hinted(at(v.From.String(), fmt.Errorf("PubkeyAcceptedAlgorithms: %w", err)), "known here: "+strings.Join(supported, ","))
+	}
+	if names := v.V.Unsupported(supported); len(names) > 0 {
+		r.later(fmt.Sprintf("%s: PubkeyAcceptedAlgorithms: not known here and left out: %s", v.From, strings.Join(names, ",")))
+	}
+	l.algorithms = list
+	return nil
+}
+
+// skAlgorithms are those of keys on FIDO tokens, which only log in here.
+var skAlgorithms = []string{
+	"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com",
+	"sk-ssh-ed25519-cert-v01@openssh.com", "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
 }
 
 // chooseKeys takes the keys of the flags, else those of the inventory, both
@@ -151,4 +228,12 @@ func keyFault(path string, err error) error {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// keyHint adds a way out to an error about an encrypted key.
+func keyHint(err error) error {
+	if !strings.Contains(err.Error(), "passphrase") {
+		return err
+	}
+	return hinted(err, "an agent spares the question: ssh-add FILE; 'ssh-keygen -y -f FILE' tells whether a passphrase is right")
 }

@@ -110,6 +110,7 @@ func (r *resolver) settle(w want, found *sshconfig.Resolved) (t sshpool.Target, 
 		Port:    found.Port.V,
 		User:    found.User.V,
 		KnownAs: found.HostKeyAlias.V,
+		Name:    w.name,
 		Limits:  sshpool.Limits{Total: cmp.Or(r.ConnectTimeout, w.host.ConnectTimeout, found.ConnectTimeout.V)},
 		Log:     r.Log,
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -220,4 +222,71 @@ func TestWithoutEffectIsWarnedOf(t *testing.T) {
 	}
 	_, _, err = reached(t, "BindAddress web1\n", "hosts: {web1: }\n", nil)
 	wantMistake(t, err, `host web1: config:1: BindAddress "web1" is no IP address`, "write the address itself")
+}
+
+// TestLoginOfSSHConfig reads what is offered at login off the Auth.
+func TestLoginOfSSHConfig(t *testing.T) {
+	dir := t.TempDir()
+	cert := filepath.Join(dir, "cert.pub")
+	if err := os.WriteFile(cert, []byte("not read before the login"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := "Host web1\n PreferredAuthentications gssapi-with-mic,password,publickey\n KbdInteractiveAuthentication no\n PubkeyAcceptedAlgorithms ssh-ed25519,rot13\n CertificateFile " + dir + "/nosuch\n" +
+		"Host web2\n PasswordAuthentication no\n"
+	r, err := newResolver(t.Context(), Access{SSHConfig: parsed(t, config)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := func(name string, s inventory.Settings) *sshpool.Auth {
+		s.Address = name
+		target, _, err := r.resolve(&inventory.Host{Name: name, Settings: s})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return target.Auth
+	}
+	one := auth("web1", inventory.Settings{})
+	if !slices.Equal(one.Methods, []string{"password", "publickey"}) || !slices.Equal(one.KeyAlgorithms, []string{"ssh-ed25519"}) || len(one.Certificates) != 0 {
+		t.Errorf("%q, %q, %q", one.Methods, one.KeyAlgorithms, one.Certificates)
+	}
+	if want := []string{"config:4: PubkeyAcceptedAlgorithms: not known here and left out: rot13", "config:5: certificate " + dir + "/nosuch: no such file; it is not used"}; !slices.Equal(slices.Sorted(slices.Values(r.warnings)), want) {
+		t.Errorf("warned %q", r.warnings)
+	}
+	if two := auth("web2", inventory.Settings{}); !slices.Equal(two.Methods, []string{"publickey", "keyboard-interactive"}) {
+		t.Errorf("%q", two.Methods)
+	}
+	if three := auth("web3", inventory.Settings{Certificate: []string{cert}}); three.Methods != nil || three.KeyAlgorithms != nil || !slices.Equal(three.Certificates, []string{cert}) {
+		t.Errorf("%q, %q, %q", three.Methods, three.KeyAlgorithms, three.Certificates)
+	}
+	_, _, err = reached(t, "PreferredAuthentications gssapi-with-mic\n", "hosts: {web1: }\n", nil)
+	wantMistake(t, err, "host web1: config:1: no way to log in is left of gssapi-with-mic", "there are publickey, password and keyboard-interactive")
+}
+
+func parsed(t *testing.T, text string) *sshconfig.Config {
+	t.Helper()
+	c, err := sshconfig.Parse(nil, "config", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestSecretsAreNotForJumpHosts looks at the logins of a host and its jump host.
+func TestSecretsAreNotForJumpHosts(t *testing.T) {
+	all, _, err := reached(t, "Host gate\n HostName 10.0.0.9\n", "hosts: {web1: {jump: [ann@gate]}}\n", func(a *Access) {
+		a.User, a.Port = "bob", 7
+		a.Password = func(context.Context) (string, error) { return "secret", nil }
+		a.Answers = []sshpool.Answer{{Text: "secret"}}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web, _ := all.Target("web1")
+	gate := web.Jump[0]
+	if web.Auth.Password == nil || len(web.Auth.Answers) != 1 || web.User != "bob" || web.Port != 7 {
+		t.Errorf("host: %+v", web)
+	}
+	if gate.Auth.Password != nil || len(gate.Auth.Answers) != 0 || gate.User != "ann" || gate.Port != 22 || gate.Name != "gate" || gate.Address != "10.0.0.9" {
+		t.Errorf("jump host: %+v", gate)
+	}
 }

@@ -79,7 +79,7 @@ func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, e
 	r.tellWarnings()
 	for _, a := range all.auths {
 		if err := a.Prepare(ctx); err != nil {
-			return nil, errors.Join(err, all.Close())
+			return nil, errors.Join(keyHint(err), all.Close())
 		}
 	}
 	return all, nil
@@ -92,7 +92,6 @@ func unsupported(hosts []*inventory.Host) error {
 		setting string
 		set     func(*inventory.Host) bool
 	}{
-		{"certificate", func(h *inventory.Host) bool { return len(h.Certificate) > 0 }},
 		{"become", func(h *inventory.Host) bool { return h.Become }},
 		{"shell", func(h *inventory.Host) bool { return h.Shell != "" }},
 	} {
