@@ -102,11 +102,11 @@ func (m *matchExecs) ask(command string) (bool, error) {
 	var exit *exec.ExitError
 	switch {
 	case ctx.Err() != nil:
-		return false, fmt.Errorf("Match exec %s: no answer within %v", quoteWord(command), m.limit)
+		return false, fmt.Errorf("run %s of a Match exec: no answer within %v", quoteWord(command), m.limit)
 	case errors.As(err, &exit):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("Match exec: run %s: %s", m.shell, strings.TrimPrefix(err.Error(), "exec: "))
+		return false, fmt.Errorf("run a Match exec by %s: %s", m.shell, strings.TrimPrefix(err.Error(), "exec: "))
 	}
 	return true, nil
 }

@@ -4,7 +4,9 @@
 //
 //	request.go   what can be asked for
 //	access.go    what can be said about reaching hosts
-//	targets.go   how each host is reached: flags over inventory over defaults
+//	targets.go   how each host is reached; resolve.go is how that comes about:
+//	             flags over inventory over ssh_config, with login.go, policy.go,
+//	             transport.go and hops.go; explain.go tells a user
 //	engine.go    the run itself: scheduler, pool and sink put together
 //	kept.go      connections that outlive a run
 //	results.go   from the scheduler's events to the sink's

@@ -210,7 +210,11 @@ func (s *state) exec(command string) (bool, error) {
 	if !isSafeHost(host) || !isSafeUser(c.user) {
 		return false, wrong(host, "Match exec for the unsafe name %q")
 	}
-	return s.query.Exec(command)
+	ok, err := s.query.Exec(command)
+	if err != nil {
+		return false, bad(err.Error())
+	}
+	return ok, nil
 }
 
 // current is the name that Match host looks at.
