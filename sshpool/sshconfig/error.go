@@ -28,7 +28,11 @@ type Error struct {
 	From
 	Word string // the wrong word, or empty
 	Text string // what is wrong; holds the word
+	Err  error  // of Query.Exec, where that failed; else nil
 }
+
+// Unwrap gives Err.
+func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string { return e.From.String() + ": " + e.Text }
 

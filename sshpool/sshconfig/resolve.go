@@ -212,7 +212,7 @@ func (s *state) exec(command string) (bool, error) {
 	}
 	ok, err := s.query.Exec(command)
 	if err != nil {
-		return false, bad(err.Error())
+		return false, &Error{Text: err.Error(), Err: err}
 	}
 	return ok, nil
 }
