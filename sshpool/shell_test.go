@@ -16,6 +16,10 @@ import (
 	"fleet/internal/sshtest"
 )
 
+// ownHome gives the user a home of the test's own: shells that are killed must
+// not leave anything in a real one.
+var ownHome = sshtest.Password("none")
+
 // expect reads from r until text stands at the end of what came.
 func expect(t *testing.T, r *bufio.Reader, text string) string {
 	t.Helper()
@@ -35,7 +39,7 @@ func expect(t *testing.T, r *bufio.Reader, text string) string {
 func TestShell(t *testing.T) {
 	for name, start := range realServers() {
 		t.Run(name, func(t *testing.T) {
-			c := mustDial(t, realTarget(t, start(t)))
+			c := mustDial(t, realTarget(t, start(t, ownHome)))
 			sh, err := c.Shell(testContext(t), ShellOptions{PTY: &PTY{Term: "vt220", Columns: 91, Rows: 33, Modes: ssh.TerminalModes{ssh.ECHO: 0}}})
 			if err != nil {
 				t.Fatal(err)
@@ -49,7 +53,7 @@ func TestShell(t *testing.T) {
 			}
 			fmt.Fprintln(sh, `stty size`)
 			expect(t, out, "20 70\r\n")
-			fmt.Fprintln(sh, `trap : INT; echo waiting; sleep 1000; echo "interrupted: $?"`)
+			fmt.Fprintln(sh, `trap : INT; sh -c 'echo waiting; exec sleep 1000'; echo "interrupted: $?"`)
 			expect(t, out, "waiting\r\n")
 			sh.Write([]byte{3})
 			expect(t, out, "interrupted: 130\r\n")
@@ -75,7 +79,7 @@ func TestShell(t *testing.T) {
 func TestShellOnPipes(t *testing.T) {
 	for name, start := range realServers() {
 		t.Run(name, func(t *testing.T) {
-			c := mustDial(t, realTarget(t, start(t)))
+			c := mustDial(t, realTarget(t, start(t, ownHome)))
 			errs := make(chan string, 1)
 			sh, err := c.Shell(testContext(t), ShellOptions{Stderr: writerFunc(func(p []byte) (int, error) {
 				errs <- string(p)
@@ -110,7 +114,7 @@ func TestShellOnPipes(t *testing.T) {
 
 // TestCommandOnTerminal runs a command on a terminal by Run.
 func TestCommandOnTerminal(t *testing.T) {
-	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, sshtest.Config("AcceptEnv LC_*"))))
+	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, ownHome, sshtest.Config("AcceptEnv LC_*"))))
 	var out, errs bytes.Buffer
 	r, err := c.Run(testContext(t), Command{Text: `tty >/dev/null; echo "$? $TERM $LC_ONE${REFUSED-}"; stty size; echo on stderr >&2; exit 3`,
 		PTY: &PTY{}, Env: []string{"LC_ONE=1"}, OfferEnv: []string{"REFUSED=2"}, Stdout: &out, Stderr: &errs})
@@ -121,7 +125,7 @@ func TestCommandOnTerminal(t *testing.T) {
 
 // TestTerminalModes has the host's terminal set up as asked for.
 func TestTerminalModes(t *testing.T) {
-	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t)))
+	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, ownHome)))
 	var out bytes.Buffer
 	modes := ssh.TerminalModes{ssh.VINTR: 7, ssh.VERASE: 8, ssh.ECHO: 0, ssh.ICANON: 1, ssh.TTY_OP_OSPEED: 19200, ssh.TTY_OP_ISPEED: 19200}
 	if _, err := c.Run(testContext(t), Command{Text: "stty -a", PTY: &PTY{Modes: modes}, Stdout: &out}); err != nil {
@@ -136,7 +140,7 @@ func TestTerminalModes(t *testing.T) {
 
 // TestNoTerminal wants an error where the host gives no terminal, and nothing run.
 func TestNoTerminal(t *testing.T) {
-	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, sshtest.Config("PermitTTY no"))))
+	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, ownHome, sshtest.Config("PermitTTY no"))))
 	_, err := c.Shell(testContext(t), ShellOptions{PTY: &PTY{}})
 	if e := wantError(t, err, KindPermission, StageChannel); e.Text != "terminal refused by the host" || e.Sent {
 		t.Errorf("%+v", e)
@@ -148,7 +152,7 @@ func TestNoTerminal(t *testing.T) {
 
 // TestShellClosed ends shells from our side: by Close, by their context.
 func TestShellClosed(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := sshtest.OpenSSH(t, ownHome)
 	c := mustDial(t, realTarget(t, s))
 	for _, byContext := range []bool{false, true} {
 		ctx, cancel := context.WithCancel(testContext(t))
@@ -181,7 +185,7 @@ func TestShellClosed(t *testing.T) {
 
 // TestShellLost has the server die under a shell.
 func TestShellLost(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := sshtest.OpenSSH(t, ownHome)
 	c := mustDial(t, realTarget(t, s))
 	sh, err := c.Shell(testContext(t), ShellOptions{PTY: &PTY{}, Command: "echo on; sleep 1000"})
 	if err != nil {
@@ -203,7 +207,7 @@ func TestShellLost(t *testing.T) {
 // TestSlowReader takes output much later than the command's end: all of it
 // comes, while a child that is silent is not waited for.
 func TestSlowReader(t *testing.T) {
-	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t)))
+	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, ownHome)))
 	const size = 1 << 20
 	sh, err := c.Shell(testContext(t), ShellOptions{Command: fmt.Sprintf("head -c %d /dev/zero; sleep 1000 & exit 4", size)})
 	if err != nil {

@@ -22,6 +22,7 @@ type sshOptions struct {
 	noTTY     bool
 	noStdin   bool
 	argv      bool
+	agent     bool
 	verbose   int
 }
 
@@ -79,6 +80,7 @@ are taken. Port 0 takes any free port and says which.`,
 	fs.BoolVarP(&o.noTTY, "no-tty", "T", false, "ask for no terminal, also for a shell")
 	fs.BoolVarP(&o.noStdin, "no-stdin", "n", false, "pass no standard input on, as in a loop that reads its own")
 	fs.BoolVar(&o.argv, "argv", false, "quote each word of COMMAND, so that the host's shell changes none")
+	fs.BoolVarP(&o.agent, "forward-agent", "A", false, "let the host use the ssh-agent of this machine meanwhile")
 	fs.CountVarP(&o.verbose, "verbose", "v", "say how the connection comes about")
 	return c
 }

@@ -121,7 +121,7 @@ func TestSSHForwards(t *testing.T) {
 
 // TestSSHForwardSockets reaches sockets on the host, and makes one there.
 func TestSSHForwardSockets(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := openSSH(t)
 	dir := t.TempDir()
 	echo := echoServer(t, "unix", filepath.Join(dir, "echo")).String()
 	there := filepath.Join(dir, "there")
@@ -133,7 +133,7 @@ func TestSSHForwardSockets(t *testing.T) {
 
 // TestSSHForwardTrouble has each trouble name its forward, and goes on.
 func TestSSHForwardTrouble(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := openSSH(t)
 	closed := echoServer(t, "unix", filepath.Join(t.TempDir(), "s")).String() + ".not"
 	ports, cmd, lines := forwarding(t, s, 1, "-L", "0:"+closed)
 	through(t, "tcp", fmt.Sprint("127.0.0.1:", ports[0]), "", "", 0)
@@ -154,7 +154,7 @@ func TestSSHForwardTrouble(t *testing.T) {
 
 // TestSSHForwardRefused ends where a forward cannot be set up, naming it.
 func TestSSHForwardRefused(t *testing.T) {
-	s := sshtest.OpenSSH(t, sshtest.Config("AllowTcpForwarding local"))
+	s := openSSH(t, sshtest.Config("AllowTcpForwarding local"))
 	cmd := sshCommand(t, s, "-R", "0:localhost:1", "web01", "--", "echo ran")
 	out, err := cmd.CombinedOutput()
 	if status := cmd.ProcessState.ExitCode(); status != exitInternal || !bytes.HasPrefix(out, []byte("fleet: web01: -R 0:localhost:1: listen on localhost:0 of the host: ")) || bytes.Contains(out, []byte("ran")) {

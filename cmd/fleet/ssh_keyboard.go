@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"sync"
 )
@@ -59,6 +60,11 @@ func newKeyboard(from io.Reader, command func(byte)) *keyboard {
 func (k *keyboard) listen() {
 	var e escapes
 	defer close(k.keys)
+	defer func() { // the terminal is to be restored also where this has a fault
+		if v := recover(); v != nil {
+			k.err = fmt.Errorf("read keyboard: panic: %v", v)
+		}
+	}()
 	buf := make([]byte, 4096)
 	for {
 		n, err := k.from.Read(buf)

@@ -17,7 +17,14 @@ import (
 )
 
 // servers are the real ones that a shell is opened on.
-var servers = map[string]func(testing.TB, ...sshtest.Option) *sshtest.Server{"openssh": sshtest.OpenSSH, "dropbear": sshtest.Dropbear}
+var servers = map[string]func(testing.TB, ...sshtest.Option) *sshtest.Server{"openssh": openSSH, "dropbear": sshtest.Dropbear}
+
+// openSSH starts an sshd whose user has a home of the test's own: shells that
+// are killed must not leave anything in a real one.
+func openSSH(t testing.TB, opts ...sshtest.Option) *sshtest.Server {
+	t.Helper()
+	return sshtest.OpenSSH(t, append(opts, sshtest.Password("none"))...)
+}
 
 // sshCommand is `fleet ssh ARG...` with an inventory of one host, web01, which is s.
 func sshCommand(t *testing.T, s *sshtest.Server, args ...string) *exec.Cmd {
@@ -118,7 +125,7 @@ func TestSSHShell(t *testing.T) {
 					unix.IoctlSetWinsize(int(person.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 31, Col: 77}) //nolint:errcheck // seen below
 					types("until test \"$(stty size)\" = '31 77'; do :; done; echo resized\r")(person)
 				}},
-				step{"resized\r\n", types("trap : INT; echo waiting; sleep 1000; echo \"interrupted: $?\"\r")},
+				step{"resized\r\n", types("trap : INT; sh -c 'echo waiting; exec sleep 1000'; echo \"interrupted: $?\"\r")},
 				step{"waiting\r\n", types("\x03")},
 				step{"interrupted: 130\r\n", types("\r~?")},
 				step{escapeHelp + "\r\n", types("echo '~.' ~~~~.\r")},
@@ -133,7 +140,7 @@ func TestSSHShell(t *testing.T) {
 
 // TestSSHEnds leaves a terminal as it was, however a shell ends.
 func TestSSHEnds(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := openSSH(t)
 	mark := fmt.Sprintf("%ds", 1000+os.Getpid()) // finds our fleet among the processes
 	ready := "PS1='$'; stty -echo; echo re''ady\r"
 	for _, c := range []struct {
@@ -164,7 +171,7 @@ func TestSSHEnds(t *testing.T) {
 
 // TestSSHCommandOnTerminal runs a command with -t, and one without.
 func TestSSHCommandOnTerminal(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := openSSH(t)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -203,7 +210,7 @@ func TestSSHPipes(t *testing.T) {
 
 // TestSSHScript feeds a shell without a terminal.
 func TestSSHScript(t *testing.T) {
-	cmd := sshCommand(t, sshtest.OpenSSH(t), "web01")
+	cmd := sshCommand(t, openSSH(t), "web01")
 	cmd.Stdin = strings.NewReader("echo one\necho two >&2\nexit 5\n")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -215,7 +222,7 @@ func TestSSHScript(t *testing.T) {
 
 // TestSSHReaderLeaves ends a command whose output nobody takes.
 func TestSSHReaderLeaves(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := openSSH(t)
 	cmd := sshCommand(t, s, "web01", "--", "yes")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -242,7 +249,7 @@ func TestSSHReaderLeaves(t *testing.T) {
 // TestSSHInterrupted has fleet ended from outside while a command runs: what
 // listens to the end of its input or to the signal ends there too.
 func TestSSHInterrupted(t *testing.T) {
-	s := sshtest.OpenSSH(t)
+	s := openSSH(t)
 	cmd := sshCommand(t, s, "web01", "--", "echo on; exec cat")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -267,4 +274,78 @@ func TestSSHInterrupted(t *testing.T) {
 		t.Errorf("%v, %v, want status %d", state, err, exitInterrupted)
 	}
 	s.WaitCommands(0, 20*time.Second)
+}
+
+func TestWantsTTY(t *testing.T) {
+	for _, c := range []struct {
+		tty, noTTY  bool
+		request     string
+		shell, here bool
+		want        bool
+	}{
+		{request: "auto", shell: true, here: true, want: true},
+		{request: "auto", shell: true},
+		{request: "auto", here: true},
+		{tty: true, request: "no", want: true},
+		{noTTY: true, request: "force", shell: true, here: true},
+		{request: "force", want: true},
+		{request: "yes", here: true, want: true},
+		{request: "yes", shell: true},
+		{request: "no", shell: true, here: true},
+		{shell: true, here: true, want: true},
+	} {
+		if got := wantsTTY(&sshOptions{tty: c.tty, noTTY: c.noTTY}, c.request, c.shell, c.here); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestSSHConfigured has a host's ssh_config ask for a terminal and offer variables.
+func TestSSHConfigured(t *testing.T) {
+	s := openSSH(t, sshtest.Config("AcceptEnv LC_FLEET"))
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte("Host web01\n RequestTTY force\n SetEnv LC_FLEET=offered REFUSED=x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := sshCommand(t, s, "-F", config, "web01", "--", `tty >/dev/null && echo "$LC_FLEET$REFUSED"`)
+	out, err := cmd.Output()
+	if err != nil || string(out) != "offered\r\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestSSHAgent lends the agent for as long as the command runs, and says so.
+func TestSSHAgent(t *testing.T) {
+	s := openSSH(t)
+	socket := filepath.Join(t.TempDir(), "agent")
+	agent := exec.Command("ssh-agent", "-D", "-a", socket)
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		agent.Process.Kill()
+		agent.Wait() //nolint:errcheck // killed
+	})
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for _, err := os.Stat(socket); err != nil; _, err = os.Stat(socket) {
+		<-tick.C
+	}
+	add := exec.Command("ssh-add", s.KeyFile)
+	add.Env = append(os.Environ(), "SSH_AUTH_SOCK="+socket)
+	if out, err := add.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v", out, err)
+	}
+	cmd := sshCommand(t, s, "-A", "web01", "--", "ssh-add -l")
+	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+socket)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil || !strings.Contains(out.String(), "ED25519") || !strings.HasPrefix(errs.String(), "fleet: warning: the ssh-agent is lent to web01") {
+		t.Errorf("%q and %q, %v", &out, &errs, err)
+	}
+	cmd = sshCommand(t, s, "-A", "web01", "--", "true")
+	cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK=")
+	if text, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != exitUsage || !strings.Contains(string(text), "there is no agent") {
+		t.Errorf("%v, %s", err, text)
+	}
 }

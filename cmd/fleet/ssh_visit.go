@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fleet/internal/engine"
 	"fleet/internal/forward"
 	"fleet/internal/render"
 	"fleet/inventory"
@@ -29,11 +30,13 @@ type visit struct {
 	end   context.CancelCauseFunc // ends the session for a reason
 
 	forwards *forward.Set
+	settings engine.Session // of ssh_config
+	agent    string         // socket of the agent here
 }
 
 // Why a session ends from our side.
 var (
-	errLeft    = errors.New("left by ~.")
+	errLeft    = errors.New("left by escape")
 	errPassing = errors.New("pass output on")
 )
 
@@ -104,7 +107,11 @@ func (v *visit) connect(ctx context.Context, stop *interrupts) (conn *sshpool.Co
 			v.notes.say("fleet: warning: " + err.Error())
 		}
 	}
+	v.agent = access.Agent
 	target, err := targets.Target(v.host.Name)
+	if err == nil {
+		v.settings, err = targets.Session(v.host.Name)
+	}
 	if err != nil {
 		closeAll()
 		return nil, nil, err
@@ -120,10 +127,14 @@ func (v *visit) connect(ctx context.Context, stop *interrupts) (conn *sshpool.Co
 // stay does on the host what was asked for.
 func (v *visit) stay(ctx context.Context, conn *sshpool.Conn) error {
 	here := localTerminal(v.stdin)
-	if wantsTTY(v.o, v.cmd.Shell, here != nil) {
+	if wantsTTY(v.o, v.settings.TTY, v.cmd.Shell, here != nil) {
 		v.cmd.PTY = here.describe(v.getenv("TERM"))
 	} else {
 		here = nil
+	}
+	v.cmd.OfferEnv = v.settings.OfferEnv
+	if err := v.lendAgent(); err != nil {
+		return err
 	}
 	v.cmd.Stdout, v.cmd.Stderr = passer{v.stdout, v.end}, passer{v.stderr, v.end}
 	if !v.o.noStdin && v.o.connect.passFile != "-" {
@@ -148,9 +159,35 @@ func (v *visit) stay(ctx context.Context, conn *sshpool.Conn) error {
 	return v.verdict(ctx, result, err)
 }
 
-// wantsTTY tells whether to ask for a terminal.
-func wantsTTY(o *sshOptions, shell, here bool) bool {
-	return o.tty || shell && here && !o.noTTY
+// wantsTTY tells whether to ask for a terminal: by the flags, else by what
+// ssh_config's RequestTTY says, else for a shell where there is one here.
+func wantsTTY(o *sshOptions, request string, shell, here bool) bool {
+	switch {
+	case o.tty || o.noTTY:
+		return o.tty
+	case request == "force":
+		return true
+	case request == "yes":
+		return here
+	case request == "no":
+		return false
+	}
+	return shell && here
+}
+
+// lendAgent lets the host use the agent, where that is asked for.
+func (v *visit) lendAgent() error {
+	v.cmd.ForwardAgent = v.settings.ForwardAgent
+	if v.o.agent {
+		v.cmd.ForwardAgent = v.agent
+		if v.agent == "" {
+			return usage(errors.New("--forward-agent: there is no agent"), "start one, and let $SSH_AUTH_SOCK name its socket")
+		}
+	}
+	if v.cmd.ForwardAgent != "" {
+		v.notes.say("fleet: warning: the ssh-agent is lent to " + v.host.Name + ": whoever is root there can log in with its keys meanwhile")
+	}
+	return nil
 }
 
 // verdict makes the exit status of how a session ended.
