@@ -63,6 +63,11 @@ func Run(ctx context.Context, req Request) (*Report, error) {
 		Hosts: names(req.Hosts), Total: len(req.Hosts), Program: w.examine,
 		Fanout: req.Fanout, Deadline: req.Deadline, Grace: graceTime, Observe: w.observe,
 	}, poller)
+	for _, unwritten := range targets.Unwritten() {
+		if req.Warn != nil {
+			req.Warn(unwritten.Error())
+		}
+	}
 	report.Wall, report.Deadline, report.Interrupted = done.Wall, done.Deadline, done.Interrupted
 	if err != nil {
 		return report, fmt.Errorf("examine: %w", err)
