@@ -34,7 +34,9 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// sshdConfig writes the test's own lines first: sshd takes the first value.
+// sshdConfig writes the test's own lines first: sshd takes the first value. The
+// sessions' home is the server's folder, so that no profile of the user's runs:
+// one may be slow, noisy, or do harm when a test kills its shell.
 func (s *Server) sshdConfig(o *options, port int) string {
 	var b strings.Builder
 	for _, line := range o.config {
@@ -57,7 +59,7 @@ StrictModes no
 PidFile none
 PrintMotd no
 LogLevel VERBOSE
-`, port, s.path("host_ed25519"), s.path("host_ecdsa"), s.path("authorized_keys"), yesNo[o.password != ""])
+`, port, s.path("host_ed25519"), s.path("host_ecdsa"), s.path("authorized_keys"), yesNo[o.password != ""], s.Dir)
 	if !o.noSFTP {
 		fmt.Fprintln(&b, "Subsystem sftp internal-sftp")
 	}
