@@ -59,6 +59,7 @@ StrictModes no
 PidFile none
 PrintMotd no
 LogLevel VERBOSE
+SetEnv HOME=%s
 `, port, s.path("host_ed25519"), s.path("host_ecdsa"), s.path("authorized_keys"), yesNo[o.password != ""], s.Dir)
 	if !o.noSFTP {
 		fmt.Fprintln(&b, "Subsystem sftp internal-sftp")
