@@ -115,6 +115,7 @@ func runShell(ctx context.Context, e *env, o *shellOptions, pattern string) erro
 		return err
 	}
 	defer b.close()
+	collectLess(e, len(hosts))
 	b.loop(ctx)
 	if code := b.status(); code != exitOK {
 		return &fault{code: code}

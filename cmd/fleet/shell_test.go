@@ -210,3 +210,25 @@ func TestShellDumb(t *testing.T) {
 		t.Errorf("the line that Ctrl-C cleared was run:\n%s", screen)
 	}
 }
+
+// TestShellPassphrase asks for a key's passphrase before the first prompt, and
+// not again while hosts use the key.
+func TestShellPassphrase(t *testing.T) {
+	cmd, _ := shellCommand(t, lab3, "web")
+	encryptKey(t, cmd, "correct horse")
+	screen := sitAt(t, cmd, exitOK,
+		turn{"passphrase for key", "correct horse\n"},
+		turn{prompt3, "@web01\r"},
+		turn{"web01 (1)> ", "@all\r"},
+		turn{prompt3, "echo done\r"},
+		turn{prompt3, "!!\r"},
+		turn{prompt3, ":quit\r"},
+	)
+	holds(t, screen, "(3 hosts) ──\ndone")
+	if n := strings.Count(screen, "passphrase for key"); n != 1 {
+		t.Errorf("asked %d times, want once\n%s", n, screen)
+	}
+	if strings.Contains(screen, "horse") {
+		t.Errorf("the passphrase stands on the screen\n%s", screen)
+	}
+}
