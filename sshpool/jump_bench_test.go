@@ -34,3 +34,27 @@ func BenchmarkJump(b *testing.B) {
 		run(b, targets)
 	})
 }
+
+// BenchmarkJumpOneByOne measures the latency that a jump host adds, both hosts
+// being real servers and the jump host's connection kept.
+func BenchmarkJumpOneByOne(b *testing.B) {
+	direct := realTarget(b, sshtest.OpenSSH(b))
+	jumped := direct
+	jumped.Jump = []Target{hopOf(b, "bastion", sshtest.OpenSSH(b))}
+	for name, target := range map[string]Target{"direct": direct, "jump": jumped} {
+		b.Run(name, func(b *testing.B) {
+			p := NewPool(PoolConfig{})
+			defer p.Close()
+			for b.Loop() {
+				l, err := p.lease(context.Background(), target)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := l.conn.Exec(context.Background(), "true", nil, nil); err != nil {
+					b.Fatal(err)
+				}
+				p.release(l, -1)
+			}
+		})
+	}
+}
