@@ -268,6 +268,9 @@ func (f *keyFile) unlock(ctx context.Context) (ssh.Signer, error) {
 			if err != nil {
 				return fmt.Errorf("passphrase for key %s: %w", f.path, err)
 			}
+			if len(pass) == 0 { // no key is encrypted by it
+				continue
+			}
 			raw, err := ssh.ParseRawPrivateKeyWithPassphrase(f.pem, pass)
 			clear(pass)
 			if err == nil {

@@ -1,6 +1,11 @@
 package main
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // hush turns echo off and drops what was typed ahead, so that nothing typed in
 // answer to a question yet to be asked is shown (readpassphrase(3) does so too).
@@ -10,5 +15,14 @@ func hush(fd int) error {
 		return err
 	}
 	t.Lflag &^= unix.ECHO
+	t.Lflag |= unix.ICANON | unix.ISIG
+	t.Iflag |= unix.ICRNL
 	return unix.IoctlSetTermios(fd, unix.TCSETSF, t)
+}
+
+// readHidden reads a line from a hushed terminal. It leaves the terminal's mode
+// alone, which somebody else may just be restoring.
+func readHidden(tty *os.File) ([]byte, error) {
+	defer fmt.Fprintln(tty)
+	return readLine(tty)
 }

@@ -2,5 +2,18 @@
 
 package main
 
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/term"
+)
+
 // hush does nothing here: echo goes off just after the question is asked.
 func hush(int) error { return nil }
+
+// readHidden reads a line without echo.
+func readHidden(tty *os.File) ([]byte, error) {
+	defer fmt.Fprintln(tty)
+	return term.ReadPassword(int(tty.Fd()))
+}

@@ -37,6 +37,11 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 	if !p.allowed {
 		return nil, errNoPrompt
 	}
+	select {
+	case <-p.stopped: // after an answer that came with the Ctrl-C
+		return nil, errInterrupted
+	default:
+	}
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, errNoPrompt
@@ -78,13 +83,9 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	err = errors.Join(err, term.Restore(int(tty.Fd()), before))
 	fmt.Fprintln(tty)
-	return nil, errors.Join(err, term.Restore(int(tty.Fd()), before))
-}
-
-func readHidden(tty *os.File) ([]byte, error) {
-	defer fmt.Fprintln(tty)
-	return term.ReadPassword(int(tty.Fd()))
+	return nil, err
 }
 
 // readLine reads what the terminal gives at once, a line.
