@@ -229,6 +229,7 @@ func (d *dialer) person(f func() error) error {
 
 // refused is the error of a login that has nothing left to try.
 func (d *dialer) refused() *Error {
+	d.auth.unsuited()
 	e := &Error{Op: opDial, Kind: KindAuth, Stage: StageAuth, Text: "login refused" + d.auth.tried()}
 	if len(d.auth.methods) == 0 && len(d.auth.keys) == 0 {
 		e.Text = "no way to log in" + d.auth.tried()

@@ -1,6 +1,7 @@
 package sshpool
 
 import (
+	"bytes"
 	"errors"
 	"net"
 	"slices"
@@ -26,6 +27,9 @@ func (d *dialer) login() (c *Conn, failed error) {
 		AuthCallback:      d.nextMethod,
 		BannerCallback:    func(string) error { return nil },
 		HostKeyCallback: func(_ string, remote net.Addr, k ssh.PublicKey) error {
+			if key != nil { // keys are exchanged again, long after the login
+				return sameKey(key, k)
+			}
 			key = k
 			if keyErr = d.checkKey(remote, k); keyErr == nil {
 				d.enter(StageAuth, d.t.Limits.Auth)
@@ -45,6 +49,16 @@ func (d *dialer) login() (c *Conn, failed error) {
 	}
 	d.wire.SetDeadline(noDeadline)
 	return newConn(d, sc, key, chans, reqs), nil
+}
+
+// errOtherKey ends a connection whose host shows another key than at first.
+var errOtherKey = errors.New("host key changed within the connection")
+
+func sameKey(first, now ssh.PublicKey) error {
+	if !bytes.Equal(first.Marshal(), now.Marshal()) {
+		return errOtherKey
+	}
+	return nil
 }
 
 // checkKey asks the checker. It runs on a goroutine of the library, where a

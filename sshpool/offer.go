@@ -142,19 +142,43 @@ type offered struct {
 	algos []string // of signatures
 }
 
-// PublicKey is called by the library when it offers the key.
+// PublicKey gives the key to the library, which may leave it out.
 func (o *offered) PublicKey() ssh.PublicKey {
-	o.d.offers(o.k.name)
-	tr := &o.d.auth
-	tr.last = o.k.blob
-	if tr.step.offered == nil {
-		tr.step.offered = make(map[string]bool)
+	step := &o.d.auth.step
+	if step.offered == nil {
+		step.offered = make(map[string]bool)
 	}
-	tr.step.offered[o.k.blob] = true
-	if !slices.Contains(tr.keys, o.k.name) {
-		tr.keys = append(tr.keys, o.k.name)
+	if !step.offered[o.k.blob] {
+		step.offered[o.k.blob] = true
+		o.d.auth.unsent = append(o.d.auth.unsent, o.k)
 	}
-	return o.k.public
+	return &sentKey{o.k.public, o}
+}
+
+// sentKey is a key that notes when its bytes are made to be sent.
+type sentKey struct {
+	ssh.PublicKey
+	o *offered
+}
+
+func (s *sentKey) Marshal() []byte {
+	tr, k := &s.o.d.auth, s.o.k
+	tr.last = k.blob
+	s.o.d.offers(k.name)
+	tr.unsent = slices.DeleteFunc(tr.unsent, func(u *candidate) bool { return u == k })
+	if !slices.Contains(tr.keys, k.name) {
+		tr.keys = append(tr.keys, k.name)
+	}
+	return []byte(k.blob)
+}
+
+// unsuited notes the keys that the library has left out: the host does not say
+// that it takes one of the algorithms that the key may sign by.
+func (a *authTrace) unsuited() {
+	for _, k := range a.unsent {
+		a.note("key " + k.name + " does not suit the host, which names no algorithm for it that is allowed here")
+	}
+	a.unsent = nil
 }
 
 // Algorithms lists the signature algorithms, best first (ssh.MultiAlgorithmSigner).
