@@ -16,6 +16,8 @@ require (
 	github.com/rogpeppe/go-internal v1.16.0
 	// The command line: commands, flags, help, completion.
 	github.com/spf13/cobra v1.10.2
+	// Cobra's flags: what is wrong with a flag's value, in our own words.
+	github.com/spf13/pflag v1.0.9
 	// Tests: no goroutine is left behind.
 	go.uber.org/goleak v1.3.0
 	// SSH itself: transport, authentication, agent, key parsing. Never below v0.52.0 (ten CVEs of May 2026).
@@ -35,7 +37,6 @@ require (
 	github.com/kr/text v0.2.0 // indirect
 	github.com/lucasb-eyer/go-colorful v1.4.1 // indirect
 	github.com/mattn/go-runewidth v0.0.27 // indirect
-	github.com/spf13/pflag v1.0.9 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect
 	golang.org/x/sync v0.23.0 // indirect
