@@ -101,6 +101,9 @@ func packageDoc(all []source) (found []string) {
 	return found
 }
 
+// reach is what a room that drives hosts by the engine may import.
+var reach = []string{"inventory", "scheduler", "sshpool", "sshpool/hostkeys", "internal/engine", "internal/event", "internal/render"}
+
 // grounds lists, for a room, all that it may import of the module. A room that
 // is not listed may import anything below cmd.
 var grounds = map[string][]string{
@@ -108,9 +111,14 @@ var grounds = map[string][]string{
 	"scheduler":         {},
 	"internal/cron":     {},
 	"internal/output":   {},
+	"internal/socks":    {},
+	"internal/lab":      {},
 	"internal/event":    {"internal/output", "scheduler"},
 	"internal/render":   {"internal/event", "internal/output", "scheduler"},
-	"internal/lab":      {"inventory"},
+	"internal/forward":  {"internal/socks", "sshpool"},
+	"internal/shell":    {"internal/event", "internal/render", "inventory", "scheduler", "tasks"},
+	"internal/doctor":   reach,
+	"internal/trust":    reach,
 	"sshpool/hostkeys":  {},
 	"sshpool/sshconfig": {},
 	"sshpool":           {"scheduler", "sshpool/hostkeys", "sshpool/sshconfig"},

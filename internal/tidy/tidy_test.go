@@ -1,7 +1,10 @@
 package tidy
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -37,5 +40,36 @@ func TestRulesBite(t *testing.T) {
 				t.Errorf("rule %q finds nothing in testdata/%s, which breaks it", rule.name, rule.name)
 			}
 		})
+	}
+}
+
+// TestArchitectureNamesEveryRoom holds docs/architecture.md to the rooms that
+// there are.
+func TestArchitectureNamesEveryRoom(t *testing.T) {
+	sources, err := load("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := map[string]bool{}
+	for _, s := range sources {
+		rooms[s.dir] = true
+	}
+	for room := range rooms {
+		top := strings.Join(strings.SplitN(room, "/", 4)[:min(3, strings.Count(room, "/")+1)], "/")
+		named := strings.Contains(string(text), "`"+top+"`")
+		if parent := filepath.Dir(top); !named && !strings.Contains(string(text), "`"+parent+"`") {
+			t.Errorf("docs/architecture.md does not name %s", room)
+		}
+	}
+	for _, m := range regexp.MustCompile("\\| (`[a-z/` ]+`) \\|").FindAllStringSubmatch(string(text), -1) {
+		for room := range strings.FieldsSeq(strings.ReplaceAll(m[1], "`", " ")) {
+			if !rooms[room] {
+				t.Errorf("docs/architecture.md names %s, which is not there", room)
+			}
+		}
 	}
 }
