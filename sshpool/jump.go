@@ -30,10 +30,14 @@ func (t *Target) lastHop() Target {
 	return hop
 }
 
-// name is what texts call t as a jump host.
+// name is what texts call t as a jump host: its name, which an inventory or
+// ssh_config explains, or the address and any port but the usual one.
 func (t *Target) name() string {
-	if t.Name != "" {
+	switch {
+	case t.Name != "" && t.Name != t.Address:
 		return t.Name
+	case t.port() != 22:
+		return t.addr()
 	}
 	return t.Address
 }

@@ -229,6 +229,9 @@ func (v *visit) failed(ctx context.Context, err error) error {
 		return fmt.Errorf("%s: %w", v.host.Name, err)
 	}
 	f := &fault{code: exitUnreachable, err: fmt.Errorf("%s: %s", v.host.Name, e.Text)}
+	if detail := engine.KeyDetail(err); detail != "" {
+		f.err = fmt.Errorf("%w: %s", f.err, detail)
+	}
 	switch {
 	case e.Kind == sshpool.KindConnLost && e.Sent:
 	case e.Sent, e.Kind == sshpool.KindPermission:

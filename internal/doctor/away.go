@@ -21,6 +21,7 @@ var awayFixes = map[string]string{
 	"hostkey_revoked": "do not log in: known_hosts says never to trust this key; the host needs a new one",
 	"auth":            "check the user (-u) and the key (--key; ssh-add -l lists the agent's), and authorized_keys and sshd's log on the host",
 	"session_limit":   "raise MaxSessions in the host's sshd_config (its default is 10)",
+	"conn_lost/tcp":   "run the proxy command by hand, or log in to the jump host: the way to the host ended, not the host's own server",
 	"conn_lost":       "look at sshd's log on the host for why it ended the connection",
 	"permission":      "the account or its key may run no commands: look at ForceCommand, restrict and the login shell on the host",
 	"protocol":        "set the right port (-p, or port in hosts.yaml): what answers there does not speak SSH as it should",
@@ -30,7 +31,7 @@ var awayFixes = map[string]string{
 // awayProblem is the problem of a host without a connection.
 func awayProblem(c scheduler.Cause, detail string) Problem {
 	key := string(c.Kind)
-	if c.Kind == scheduler.KindTimeout {
+	if c.Kind == scheduler.KindTimeout || awayFixes[key+"/"+string(c.Stage)] != "" {
 		key += "/" + string(c.Stage)
 	}
 	fix := awayFixes[key]

@@ -99,7 +99,7 @@ func (r *results) observe(ev scheduler.Event) {
 func (r *results) result(ev scheduler.Event) event.Result {
 	res := event.Result{Host: ev.Host, Outcome: ev.Outcome, Cause: ev.Cause, Time: ev.Time}
 	if v, ok := ev.Value.(*tasks.CommandResult); ok {
-		res.Detail = keyDetail(v.Err)
+		res.Detail = KeyDetail(v.Err)
 		res.Attempts, res.Connect = v.Connect.Attempts, v.Connect.Took
 		res.Run, res.Signal, res.Lingering = v.Exec.Took, v.Exec.Signal, v.Exec.Lingering
 		res.StdoutBytes, res.StderrBytes = v.Exec.StdoutBytes, v.Exec.StderrBytes
@@ -117,9 +117,9 @@ func (r *results) result(ev scheduler.Event) event.Result {
 	return res
 }
 
-// keyDetail says which keys were known and which was shown, where a host's key
-// was refused though known_hosts knows the host; else it is empty.
-func keyDetail(err error) string {
+// KeyDetail says which keys were known and which was shown, where err is that a
+// host's key was refused though known_hosts knows the host; else it is empty.
+func KeyDetail(err error) string {
 	var refusal *hostkeys.Error
 	if !errors.As(err, &refusal) || refusal.Reason == hostkeys.ReasonUnknown {
 		return ""

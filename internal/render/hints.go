@@ -29,6 +29,7 @@ var hints = map[string]string{
 	"auth":            "logins refused: check the user (-u) and the key (--key; `ssh-add -l` lists the agent's), or give a password with -k",
 	"session_limit":   "the servers allow too few sessions for one connection (MaxSessions)",
 	"conn_lost":       "connections that were lost: look at what the command did there before you repeat it",
+	"conn_lost/early": "connections that ended before the command was sent, so nothing ran: look at the proxy command or jump host on the way, else at sshd's log on the host",
 	"no_status":       "servers that ended without an exit status: the command may have been killed; look before you repeat it",
 	"become_password": "the password for becoming another user was not accepted",
 	"become_denied":   "becoming another user is not allowed there",
@@ -40,8 +41,11 @@ var hints = map[string]string{
 
 // hintFor is the hint for a cause, empty if there is none.
 func hintFor(c scheduler.Cause) string {
-	if c.Kind == scheduler.KindTimeout {
+	switch {
+	case c.Kind == scheduler.KindTimeout:
 		return hints[string(c.Kind)+"/"+string(c.Stage)]
+	case c.Kind == scheduler.KindConnLost && c.Stage != "" && c.Stage != scheduler.StageCommand:
+		return hints["conn_lost/early"]
 	}
 	return hints[string(c.Kind)]
 }

@@ -72,8 +72,11 @@ func TestHintsCoverKinds(t *testing.T) {
 	used := map[string]bool{}
 	for _, kind := range constants(t, "Kind") {
 		stages := []string{""}
-		if kind == "timeout" {
+		switch kind {
+		case "timeout":
 			stages = constants(t, "Stage")
+		case "conn_lost":
+			stages = append(constants(t, "Stage"), "")
 		}
 		for _, stage := range stages {
 			h := hintFor(scheduler.Cause{Kind: scheduler.Kind(kind), Stage: scheduler.Stage(stage)})
@@ -86,6 +89,18 @@ func TestHintsCoverKinds(t *testing.T) {
 	for key, h := range hints {
 		if !used[h] {
 			t.Errorf("hint %s is for nothing", key)
+		}
+	}
+}
+
+// What ended before the command was sent is not told as if it might have run.
+func TestHintForEarlyEnd(t *testing.T) {
+	for stage, early := range map[scheduler.Stage]bool{
+		scheduler.StageTCP: true, scheduler.StageAuth: true, scheduler.StageChannel: true,
+		scheduler.StageCommand: false, "": false,
+	} {
+		if got := strings.Contains(Hint(scheduler.KindConnLost, stage), "nothing ran"); got != early {
+			t.Errorf("connection lost in stage %q: told that nothing ran: %v", stage, got)
 		}
 	}
 }
