@@ -18,8 +18,9 @@
 //     been sent by then.
 //
 // The files follow a connection's life: target.go, resolve.go, dial.go, wire.go
-// (bytes up to the version line), handshake.go, auth.go, keys.go, agent.go,
-// conn.go, session.go, exec.go, shell.go, keepalive.go; forward.go, listen.go,
+// (bytes up to the version line), handshake.go; auth.go, methods.go (what is
+// tried), keys.go, certificate.go, offer.go (keys and their order), agent.go,
+// touch.go, questions.go for the login; conn.go, session.go, exec.go, shell.go, keepalive.go; forward.go, listen.go,
 // stream.go and agentforward.go for what it carries, jump.go and proxycommand.go
 // for what carries it; then pool.go, pacer.go, breaker.go for many hosts and
 // poller.go for the scheduler.

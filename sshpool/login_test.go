@@ -53,6 +53,20 @@ func serveAgent(t *testing.T, a agent.Agent) string {
 	return path
 }
 
+// rawKey reads a private key file.
+func rawKey(t testing.TB, path string) any {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := ssh.ParseRawPrivateKey(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 // TestCertificates logs in to sshd by certificates: beside the key, by name,
 // and held by the agent. Those that are of no use are left out and named.
 func TestCertificates(t *testing.T) {
@@ -87,29 +101,18 @@ func TestCertificates(t *testing.T) {
 			login(&Auth{Keys: []string{key}}, beside)
 			login(&Auth{Keys: []string{key}, KeyAlgorithms: []string{"ssh-ed25519-cert-v01@openssh.com", "rsa-sha2-256-cert-v01@openssh.com"}}, beside)
 
-			text, err := os.ReadFile(key)
-			if err != nil {
-				t.Fatal(err)
-			}
-			raw, err := ssh.ParseRawPrivateKey(text)
-			if err != nil {
-				t.Fatal(err)
-			}
+			raw := rawKey(t, key)
 			ring := agent.NewKeyring()
 			if err := ring.Add(agent.AddedKey{PrivateKey: raw}); err != nil {
 				t.Fatal(err)
 			}
 			socket := serveAgent(t, ring)
 			login(&Auth{AgentSocket: socket, Keys: []string{key + ".pub"}, IdentitiesOnly: true}, beside)
-			certText, err := os.ReadFile(beside)
+			cert, err := readCertificate(beside)
 			if err != nil {
 				t.Fatal(err)
 			}
-			cert, _, _, _, err := ssh.ParseAuthorizedKey(certText)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := ring.Add(agent.AddedKey{PrivateKey: raw, Certificate: cert.(*ssh.Certificate)}); err != nil {
+			if err := ring.Add(agent.AddedKey{PrivateKey: raw, Certificate: cert.public.(*ssh.Certificate)}); err != nil {
 				t.Fatal(err)
 			}
 			login(&Auth{AgentSocket: socket}, "(agent: ")
@@ -135,14 +138,7 @@ func TestCertificates(t *testing.T) {
 // TestAgentOrder has twenty keys in the agent and a server that looks at six.
 func TestAgentOrder(t *testing.T) {
 	s := sshtest.OpenSSH(t, sshtest.Config("MaxAuthTries 6"))
-	text, err := os.ReadFile(s.KeyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	right, err := ssh.ParseRawPrivateKey(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	right := rawKey(t, s.KeyFile)
 	var keys []any
 	for range 19 {
 		keys = append(keys, newKey(t))
@@ -159,7 +155,7 @@ func TestAgentOrder(t *testing.T) {
 	unordered := target
 	unordered.Auth = &Auth{AgentSocket: socket}
 	defer unordered.Auth.Close()
-	_, err = Dial(testContext(t), unordered)
+	_, err := Dial(testContext(t), unordered)
 	e := wantError(t, err, KindAuth, StageAuth)
 	if !strings.Contains(e.Text, "Too many authentication failures") || strings.Count(e.Text, "SHA256:") != 6 {
 		t.Errorf("text %q", e.Text)
@@ -344,5 +340,62 @@ func TestSteps(t *testing.T) {
 	_, err := Dial(testContext(t), target)
 	if e := wantError(t, err, KindAuth, StageAuth); !strings.HasSuffix(e.Text, "; the host allows password") {
 		t.Errorf("text %q", e.Text)
+	}
+}
+
+// TestPrepareAsks asks for what nobody else has, and fails only where no other way
+// is left.
+func TestPrepareAsks(t *testing.T) {
+	w := newWorld(t, lab.Config{Names: []string{"h1"}})
+	locked := encrypt(t, w, "right")
+	socket := keyAgent(t, nil, privateKey(t, w))
+	empty := keyAgent(t, nil)
+	asked := 0
+	wrong := onePassphrase(&asked, "wrong")
+	for name, c := range map[string]struct {
+		auth  *Auth
+		asked int
+		ok    bool
+	}{
+		"held by the agent": {&Auth{Keys: []string{locked}, AgentSocket: socket, Passphrase: wrong, IdentitiesOnly: true}, 0, true},
+		"not held":          {&Auth{Keys: []string{locked}, AgentSocket: empty, Passphrase: wrong, IdentitiesOnly: true}, 3, false},
+		"another key":       {&Auth{Keys: []string{locked, w.KeyFile}, Passphrase: wrong, IdentitiesOnly: true}, 3, true},
+	} {
+		asked = 0
+		err := c.auth.Prepare(testContext(t))
+		if (err == nil) != c.ok || asked != c.asked {
+			t.Errorf("%s: %v, asked %d times", name, err, asked)
+		}
+		if c.ok {
+			w.auth = c.auth
+			mustDial(t, w.target(t, "h1")).Close()
+		}
+		c.auth.Close()
+	}
+}
+
+// TestMuteAgent has an agent that never lists its keys: one login waits for it,
+// and those that have another key log in.
+func TestMuteAgent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent")
+	ln, err := net.Listen("unix", path) // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	w := newWorld(t, lab.Config{N: 20, Prefix: "h"})
+	w.auth = &Auth{AgentSocket: path, Keys: []string{w.KeyFile}}
+	defer w.auth.Close()
+	w.limits.Total = 30 * time.Second
+	began := time.Now()
+	for _, h := range w.Hosts() {
+		mustDial(t, w.target(t, h.Name)).Close()
+	}
+	if took := time.Since(began); took > 4*maxAgentWait {
+		t.Errorf("took %v", took)
+	}
+	_, err = w.auth.agentKeys(testContext(t))
+	if err == nil || err.Error() != "agent: no answer" {
+		t.Errorf("error %v", err)
 	}
 }
