@@ -129,12 +129,6 @@ func isDisconnect(err error) bool {
 	return strings.Contains(err.Error(), "ssh: disconnect, reason ")
 }
 
-func (w *wire) failure() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err
-}
-
 // hostKeyError types the refusal of a HostKeyChecker. Its text is the error's
 // Text, where it has that method, as its Error may name the host.
 func hostKeyError(err error) *Error {

@@ -27,11 +27,13 @@ type wire struct {
 	stock    backlog // what has come and was not taken
 	sent     bool    // our version line has been sent
 
-	mu   sync.Mutex
-	err  error  // first error of a read or write
-	held []byte // written by SSH, not yet sent
-	keys bool   // the first NEWKEYS has been written
+	mu   sync.Mutex // held while a write waits for the peer
+	held []byte     // written by SSH, not yet sent
+	keys bool       // the first NEWKEYS has been written
 	late *time.Timer
+
+	state sync.Mutex // never held for longer than it takes to look
+	err   error      // first error of a read or write
 }
 
 func newWire(nc net.Conn) *wire {
@@ -122,8 +124,8 @@ func (w *wire) flush() {
 // send writes to the network; w.mu is held.
 func (w *wire) send(p []byte) (int, error) {
 	n, err := w.Conn.Write(p)
-	if err != nil && w.err == nil && !isOwnClose(err) {
-		w.err = err
+	if err != nil {
+		w.fail(err)
 	}
 	return n, err
 }
@@ -147,11 +149,18 @@ func (w *wire) fail(err error) {
 	if isOwnClose(err) {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.state.Lock()
+	defer w.state.Unlock()
 	if w.err == nil {
 		w.err = err
 	}
+}
+
+// failure is the first error of the network, nil if there was none.
+func (w *wire) failure() error {
+	w.state.Lock()
+	defer w.state.Unlock()
+	return w.err
 }
 
 // isOwnClose tells whether err only says that we closed the transport. Where that
