@@ -41,7 +41,7 @@ func newConn(d *dialer, sc ssh.Conn, key ssh.PublicKey, chans <-chan ssh.NewChan
 	c := &Conn{ssh: sc, wire: d.wire, key: key, limits: d.t.Limits, done: make(chan struct{})}
 	if !d.t.carries {
 		c.slots.open = 1
-		c.first = c.open()
+		c.first = c.open(make(chan struct{}))
 	}
 	c.alive = startKeepalive(c, d.t.KeepaliveInterval, d.t.KeepaliveCount)
 	go c.serve(chans, reqs)

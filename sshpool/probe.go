@@ -123,7 +123,7 @@ func (c *Conn) CountSessions(ctx context.Context, most int) (open int, refused b
 		s := first
 		if first = nil; s == nil {
 			c.slots.add()
-			s = c.open()
+			s = c.open(nil)
 		}
 		if err := c.await(ctx, s); err != nil {
 			return open, false, err

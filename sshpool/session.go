@@ -87,25 +87,67 @@ func (s *sessionSlots) refused() (others, worked bool) {
 	return others, s.worked
 }
 
-// opening is a session channel that has been asked for.
+// opening is a channel that has been asked for.
 type opening struct {
 	done chan struct{} // closed with the fields below set
 	ch   ssh.Channel
 	reqs <-chan *ssh.Request
 	err  error
+
+	taken chan struct{} // of the session opened ahead: closed when it is to be used
+	over  bool          // it ended before that
 }
 
-// open asks for a session channel; the caller holds a slot for it.
-func (c *Conn) open() *opening {
-	o := &opening{done: make(chan struct{})}
+// open asks for a session channel; the caller holds a slot for it. With taken
+// it is not to be used before that is closed.
+func (c *Conn) open(taken chan struct{}) *opening {
+	o := &opening{done: make(chan struct{}), taken: taken}
 	c.wire.stock.other(1)
 	go func() {
 		defer close(o.done)
-		defer c.wire.stock.other(-1)
 		o.ch, o.reqs, o.err = c.ssh.OpenChannel("session", nil)
 		c.wire.quick.Store(false)
+		c.wire.stock.other(-1)
+		if o.err == nil && taken != nil {
+			o.rest()
+			o.over = o.ended()
+		}
 	}()
 	return o
+}
+
+// rest answers the host's requests until the session opened ahead is taken: sshd
+// asks for signs of life on any open channel (sshd_config(5),
+// ClientAliveInterval), and a connection on which requests are left unread comes
+// to a halt.
+func (o *opening) rest() {
+	for {
+		select {
+		case r, ok := <-o.reqs:
+			if !ok {
+				return
+			}
+			r.Reply(false, nil)
+		case <-o.taken:
+			return
+		}
+	}
+}
+
+// ended tells whether the host has closed the channel; what it had asked for is
+// refused.
+func (o *opening) ended() bool {
+	for {
+		select {
+		case r, ok := <-o.reqs:
+			if !ok {
+				return true
+			}
+			r.Reply(false, nil)
+		default:
+			return false
+		}
+	}
 }
 
 // abandon lets go of a channel that nobody waits for any more, whenever it comes.
@@ -125,7 +167,9 @@ func (c *Conn) takeFirst() *opening {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o := c.first
-	c.first = nil
+	if c.first = nil; o != nil {
+		close(o.taken)
+	}
 	return o
 }
 
@@ -147,12 +191,17 @@ func (c *Conn) session(ctx context.Context) (*opening, error) {
 			if !c.slots.take(ctx, c.done) {
 				return nil, c.noSession(ctx)
 			}
-			o = c.open()
+			o = c.open(nil)
 		}
 		if err := c.await(ctx, o); err != nil {
 			return nil, err
 		}
-		if o.err == nil {
+		switch {
+		case o.over: // closed before anything was asked of it
+			c.slots.give()
+			o = nil
+			continue
+		case o.err == nil:
 			c.slots.opened()
 			return o, nil
 		}

@@ -1,0 +1,114 @@
+package sshpool
+
+import (
+	"net"
+	"sync"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// sessions is a server that lets everybody in and gives the n-th session of a
+// connection, from 1, to serve.
+func sessions(t *testing.T, serve func(n int, ch ssh.Channel, reqs <-chan *ssh.Request)) Target {
+	t.Helper()
+	cfg, host := &ssh.ServerConfig{NoClientAuth: true}, mustSigner(t, newKey(t))
+	cfg.AddHostKey(host)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(wg.Wait)
+	t.Cleanup(func() { ln.Close() })
+	wg.Go(func() {
+		for nc, err := ln.Accept(); err == nil; nc, err = ln.Accept() {
+			wg.Go(func() {
+				defer nc.Close()
+				c, chans, reqs, err := ssh.NewServerConn(nc, cfg)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				wg.Go(func() { ssh.DiscardRequests(reqs) })
+				n := 0
+				for asked := range chans {
+					ch, reqs, err := asked.Accept()
+					if err != nil {
+						break
+					}
+					n++
+					wg.Go(func() { serve(n, ch, reqs) })
+				}
+				c.Wait()
+			})
+		}
+	})
+	return Target{Address: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "me", Auth: &Auth{}, HostKeys: &exactly{host.PublicKey()}}
+}
+
+// runs answers the request for a command as if it had ended well.
+func runs(ch ssh.Channel, reqs <-chan *ssh.Request) {
+	for r := range reqs {
+		r.Reply(r.Type == "exec", nil)
+		if r.Type == "exec" {
+			ch.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
+			ch.Close()
+		}
+	}
+}
+
+// TestUnusedSessionAnswers has the host ask for signs of life on the session that
+// was opened ahead, as sshd does for ClientAliveInterval while any channel is
+// open (sshd_config(5)): more often than requests are kept for a reader.
+func TestUnusedSessionAnswers(t *testing.T) {
+	answered := make(chan struct{})
+	target := sessions(t, func(n int, ch ssh.Channel, reqs <-chan *ssh.Request) {
+		for range 40 {
+			if _, err := ch.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+				break
+			}
+		}
+		close(answered)
+		runs(ch, reqs)
+	})
+	c := mustDial(t, target)
+	ctx := testContext(t)
+	select {
+	case <-answered:
+	case <-ctx.Done():
+		t.Fatal("the host got no answer and would take this client for dead")
+	}
+	if res, err := c.Exec(ctx, "true", nil, nil); err != nil || !res.HasExit {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// TestUnusedSessionClosed has the host close the session that was opened ahead,
+// as it may after a while (ChannelTimeout in sshd_config(5)). No command was
+// sent on it, so that the next one needs but another session.
+func TestUnusedSessionClosed(t *testing.T) {
+	closed := make(chan struct{})
+	target := sessions(t, func(n int, ch ssh.Channel, reqs <-chan *ssh.Request) {
+		if n == 1 {
+			ch.Close()
+			close(closed)
+			return
+		}
+		runs(ch, reqs)
+	})
+	c := mustDial(t, target)
+	<-closed
+	ctx := testContext(t)
+	if _, err := c.Ping(ctx); err != nil { // the close has come before the answer
+		t.Fatal(err)
+	}
+	if res, err := c.Exec(ctx, "true", nil, nil); err != nil || !res.HasExit {
+		t.Errorf("%+v, %v", res, err)
+	}
+	c.slots.mu.Lock()
+	defer c.slots.mu.Unlock()
+	if c.slots.open > 1 {
+		t.Errorf("%d sessions counted as open", c.slots.open)
+	}
+}
