@@ -32,12 +32,14 @@ type connectFlags struct {
 	// is what anybody expects, for a thousand it is a flag.
 	interactive bool
 	ssh         sshConfigFlags
+	set         func(flag string) bool // says whether a flag was given
 }
 
 var hostKeyModes = []string{"strict", "accept-new", "insecure-off"}
 
 func (f *connectFlags) declare(c *cobra.Command) {
 	fs := c.Flags()
+	f.set = fs.Changed
 	fs.StringVarP(&f.user, "user", "u", "", "user to log in as (default: the inventory's, else ssh_config's, else your own name)")
 	fs.IntVarP(&f.port, "port", "p", 0, "port (default: the inventory's, else ssh_config's, else 22)")
 	fs.StringArrayVar(&f.keys, "key", nil, "private key `FILE` to log in with, may be given again")
@@ -87,7 +89,11 @@ func (f *connectFlags) access(e *env, ask *prompter) (engine.Access, error) {
 
 func (f *connectFlags) check() error {
 	switch {
-	case f.port < 0 || f.port > 65535:
+	case f.set("user") && f.user == "":
+		return usagef("--user '': a user has a name")
+	case f.set("jump") && strings.Join(f.jump, "") == "":
+		return usage(errors.New("--jump '': no host"), "--jump none uses no jump host")
+	case f.set("port") && (f.port < 1 || f.port > 65535):
 		return usagef("--port %d: a port is 1 to 65535", f.port)
 	case f.timeout < 0:
 		return usagef("--connect-timeout %v: a time cannot be negative", f.timeout)

@@ -56,7 +56,7 @@ fact of each host. Patterns are explained by 'fleet hosts --help'.`,
 		Example: `  fleet doctor all
   fleet doctor --all web03
   fleet doctor -o json 'prod!db1' > health.json`,
-		Args:              cobra.ExactArgs(1),
+		Args:              onePattern,
 		ValidArgsFunction: o.inventory.completePattern(e),
 		Annotations:       map[string]string{"exit": doctorExitHelp},
 		RunE: func(c *cobra.Command, args []string) error {

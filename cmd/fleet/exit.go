@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fleet/internal/event"
+	"fleet/internal/render"
 	"fleet/scheduler"
 )
 
@@ -69,7 +70,7 @@ func report(w io.Writer, err error) int {
 	}
 	if f.err != nil {
 		for line := range strings.Lines(f.err.Error()) {
-			fmt.Fprintf(w, "fleet: %s\n", strings.TrimRight(line, "\n"))
+			tell(w, "fleet: ", strings.TrimRight(line, "\n"))
 		}
 	}
 	hints := f.hints
@@ -78,9 +79,18 @@ func report(w io.Writer, err error) int {
 		hints = append(hints[:len(hints):len(hints)], way.Hint())
 	}
 	for _, hint := range hints {
-		fmt.Fprintf(w, "fleet: hint: %s\n", hint)
+		tell(w, "fleet: hint: ", hint)
 	}
 	return f.code
+}
+
+// tell writes text behind prefix to w, on a terminal broken between words.
+func tell(w io.Writer, prefix, text string) {
+	line := prefix + text + "\n"
+	if isTerminal(w) {
+		line = render.Wrap(prefix, text, columns(w))
+	}
+	io.WriteString(w, line) //nolint:errcheck // there is nowhere else to tell it
 }
 
 // summaryStatus is the exit status of a finished run.

@@ -32,7 +32,7 @@ func runHostsSSH(ctx context.Context, e *env, o *hostsOptions, spec string) erro
 		}
 	}
 	a := engine.Access{User: hop.User, Port: hop.Port, MatchExec: o.ssh.runner(e)}
-	a.Warn = func(text string) { fmt.Fprintf(e.stderr, "fleet: warning: %s\n", text) }
+	a.Warn = func(text string) { tell(e.stderr, "fleet: warning: ", text) }
 	if a.SSHConfig, err = o.ssh.load(e); err != nil {
 		return err
 	}

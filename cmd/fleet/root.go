@@ -99,6 +99,17 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// onePattern wants one word, which selects hosts.
+func onePattern(_ *cobra.Command, args []string) error {
+	switch len(args) {
+	case 0:
+		return errors.New("no pattern given")
+	case 1:
+		return nil
+	}
+	return fmt.Errorf("one pattern is wanted, and %s follows it; \",\" joins patterns", quoteWord(args[1]))
+}
+
 // quoteWord quotes a word of the command line for a message.
 func quoteWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 

@@ -77,7 +77,7 @@ func (o *trustOptions) declareShow(c *cobra.Command) {
 	fs.CountVarP(&o.verbose, "verbose", "v", "say more about what is done; twice for still more")
 	fixedCompletion(c, "output", trustOutputs)
 	fixedCompletion(c, "color", showColors)
-	c.Args = cobra.ExactArgs(1)
+	c.Args = onePattern
 }
 
 // check refuses flags that make no sense.
@@ -205,13 +205,13 @@ func (s *scanned) remarks(e *env, o *trustOptions) {
 	}
 	v := trust.View{Short: isTerminal(e.stderr)}
 	for _, sh := range trust.SharedKeys(s.Keys) {
-		fmt.Fprintf(e.stderr, "fleet: warning: %d addresses share the key %s: %s\n", sh.Addresses, sh.Fingerprint, v.Hosts(sh.Hosts))
+		tell(e.stderr, "fleet: warning: ", fmt.Sprintf("%d addresses share the key %s: %s", sh.Addresses, sh.Fingerprint, v.Hosts(sh.Hosts)))
 	}
 	if len(trust.SharedKeys(s.Keys)) > 0 {
-		fmt.Fprintln(e.stderr, "fleet: hint: machines cloned from one image have one key, and each can pose as the others: `ssh-keygen -A` makes new ones after the old are deleted")
+		tell(e.stderr, "fleet: hint: ", "machines cloned from one image have one key, and each can pose as the others: `ssh-keygen -A` makes new ones after the old are deleted")
 	}
 	if len(s.LeftOut) > 0 {
-		fmt.Fprintf(e.stderr, "fleet: hint: %s: left out, so that servers do not ban this address (PerSourcePenalties); in a minute, the same command continues\n", v.Hosts(s.LeftOut))
+		tell(e.stderr, "fleet: hint: ", v.Hosts(s.LeftOut)+": left out, so that servers do not ban this address (PerSourcePenalties); in a minute, the same command continues")
 	}
 }
 

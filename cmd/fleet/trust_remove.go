@@ -56,7 +56,7 @@ func runTrustRemove(ctx context.Context, e *env, o *trustRemoveOptions, pattern 
 	if err != nil {
 		return err
 	}
-	access.Warn = func(text string) { fmt.Fprintln(e.stderr, "fleet: warning: "+text) }
+	access.Warn = func(text string) { tell(e.stderr, "fleet: warning: ", text) }
 	reach, err := trust.Reach(ctx, access, hosts)
 	if err != nil {
 		return usage(err)
@@ -106,7 +106,7 @@ func tellForgotten(e *env, gone *trust.Forgotten, dry bool) {
 
 // hideLogin leaves flags out of the help of a command that connects to no host.
 func hideLogin(c *cobra.Command) {
-	for _, name := range []string{"user", "key", "ask-pass", "pass-file", "hostkeys", "connect-timeout", "no-input", "jump"} {
+	for _, name := range []string{"user", "key", "ask-pass", "pass-file", "hostkeys", "connect-timeout", "no-input", "jump", "answers", "interactive"} {
 		if c.Flags().Lookup(name) != nil {
 			_ = c.Flags().MarkHidden(name) // fails for an undeclared flag only
 		}

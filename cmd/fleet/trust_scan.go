@@ -57,7 +57,7 @@ func runTrustScan(ctx context.Context, e *env, o *trustOptions, pattern string) 
 	}
 	s.remarks(e, o)
 	if set := s.hostsIn(trust.New); set != "" {
-		fmt.Fprintf(e.stderr, "fleet: hint: compare new keys with what the hosts' owner says, then: fleet trust approve %s\n", set)
+		tell(e.stderr, "fleet: hint: ", "compare new keys with what the hosts' owner says, then: fleet trust approve "+set)
 	}
 	s.changedHint(e)
 	return s.status(s.bad())
@@ -66,6 +66,6 @@ func runTrustScan(ctx context.Context, e *env, o *trustOptions, pattern string) 
 // changedHint says what to do about changed keys.
 func (s *scanned) changedHint(e *env) {
 	if set := s.hostsIn(trust.Changed); set != "" {
-		fmt.Fprintf(e.stderr, "fleet: hint: changed keys: reinstalled hosts, or somebody in between; once you know which: fleet trust remove %s, then fleet trust approve %s\n", set, set)
+		tell(e.stderr, "fleet: hint: ", fmt.Sprintf("changed keys: reinstalled hosts, or somebody in between; once you know which: fleet trust remove %s, then fleet trust approve %s", set, set))
 	}
 }

@@ -74,15 +74,31 @@ func (b *base) wrap(prefix, text string) string {
 	if !b.o.ErrTerminal {
 		return prefix + text + "\n"
 	}
-	width := max(2*len(prefix), b.o.Width())
+	return Wrap(prefix, text, b.o.Width())
+}
+
+// Wrap is text behind prefix as lines of at most width columns, broken between
+// words and with what follows the first line indented by the prefix. What fits
+// stays as it is, and a word wider than a line is not broken.
+func Wrap(prefix, text string, width int) string {
+	return wrapAt(prefix, text, len(prefix)-1, max(2*len(prefix), width))
+}
+
+// wrapAt is Wrap with lines after the first indented by indent columns and the
+// blank between words.
+func wrapAt(prefix, text string, indent, width int) string {
+	if columns(prefix)+columns(text) <= width {
+		return prefix + text + "\n"
+	}
 	var p strings.Builder
-	p.WriteString(strings.TrimSuffix(prefix, " "))
-	col := len(prefix) - 1
+	start := strings.TrimSuffix(prefix, " ")
+	p.WriteString(start)
+	col := columns(start)
 	for word := range strings.FieldsSeq(text) {
 		w := columns(word)
-		if col+1+w > width && col >= len(prefix) {
-			p.WriteString("\n" + strings.Repeat(" ", len(prefix)-1))
-			col = len(prefix) - 1
+		if col+1+w > width && col > indent {
+			p.WriteString("\n" + strings.Repeat(" ", indent))
+			col = indent
 		}
 		p.WriteString(" " + word)
 		col += 1 + w

@@ -17,6 +17,8 @@ const (
 	// foldCols is how many columns a host set may take on a terminal before it
 	// is shortened; pipes get all of it.
 	foldCols = 160
+	// causeIndent is how far a cause that is wider than the terminal goes on.
+	causeIndent = 3
 )
 
 // causeOrder is the order of causes in a summary: what matters most comes last,
@@ -35,10 +37,13 @@ func (b *base) summary(s event.Summary) []byte {
 	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
 	causes := b.tally.sortedCauses()
 	for _, c := range causes {
-		p = append(p, b.foldFor(c.hosts, b.o.ErrTerminal)...)
-		p = append(p, ": "...)
-		p = append(p, outcomeColor(b.o.ErrColor, c.outcome, causeText(c.causeKey))...)
-		p = append(p, '\n')
+		hosts := b.foldFor(c.hosts, b.o.ErrTerminal) + ": "
+		text := outcomeColor(b.o.ErrColor, c.outcome, causeText(c.causeKey))
+		if b.o.ErrTerminal {
+			p = append(p, wrapAt(hosts, text, causeIndent, b.o.Width())...)
+		} else {
+			p = append(p, hosts+text+"\n"...)
+		}
 		p = b.appendDetails(p, c.details)
 	}
 	return b.appendHints(p, causes)

@@ -165,14 +165,35 @@ func TestLongHostSets(t *testing.T) {
 			t.Fatalf("%s is missing in the pipe", h.name)
 		}
 	}
-	line := strings.Split(terminal, "\n")[1]
-	m := regexp.MustCompile(`^(.*) and (\d+) more: timeout in banner after 5s$`).FindStringSubmatch(line)
+	line := strings.Join(strings.Split(terminal, "\n")[1:3], "")
+	m := regexp.MustCompile(`^(.*) and (\d+) more: +timeout in banner after 5s$`).FindStringSubmatch(line)
 	if m == nil || ansi.StringWidth(m[1]) > foldCols {
 		t.Fatalf("the terminal shows %q", line)
 	}
 	more, _ := strconv.Atoi(m[2])
 	if shown := strings.Count(m[1], "-"); shown < 8 || shown+more != 400 {
 		t.Errorf("%d names and %d more", shown, more)
+	}
+}
+
+// A cause that is wider than the terminal goes on in lines of their own, without
+// a word cut in two; a pipe gets it on one line.
+func TestWideCause(t *testing.T) {
+	text := "login refused; tried ssh-ed25519 SHA256:" + strings.Repeat("k", 43) + " (/home/ann/.ssh/id); the host allows publickey,password"
+	h := []host{{name: "db1", outcome: "unreachable", cause: scheduler.Cause{Kind: scheduler.KindAuth, Text: text}}}
+	_, pipe := show(t, "live", Options{}, h)
+	if !strings.Contains(pipe, "db1: "+text+"\n") {
+		t.Errorf("the pipe got %q", pipe)
+	}
+	_, terminal := show(t, "live", Options{ErrTerminal: true, ErrColor: true, Width: func() int { return 80 }}, h)
+	for line := range strings.Lines(terminal) {
+		if w := ansi.StringWidth(strings.TrimRight(line, "\n")); w > 80 {
+			t.Errorf("%d columns: %q", w, line)
+		}
+	}
+	words := strings.Join(strings.Fields(ansi.Strip(terminal)), " ")
+	if !strings.Contains(words, "db1: "+text) {
+		t.Errorf("the terminal got %q", terminal)
 	}
 }
 

@@ -204,8 +204,12 @@ func outcome(err error) error {
 	if err == nil || !errors.As(err, &e) {
 		return err
 	}
-	return &scheduler.Error{Outcome: scheduler.Unreachable, Err: err,
+	o := &scheduler.Error{Outcome: scheduler.Unreachable, Err: err,
 		Cause: scheduler.Cause{Kind: scheduler.Kind(e.Kind), Stage: scheduler.Stage(e.Stage), Text: e.Text}}
+	if e.Kind == sshpool.KindCanceled {
+		o.Outcome, o.Err = scheduler.Canceled, scheduler.ErrCanceled
+	}
+	return o
 }
 
 // observe passes the run's events on.

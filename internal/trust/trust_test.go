@@ -22,6 +22,7 @@ import (
 	"fleet/internal/sshtest"
 	"fleet/inventory"
 	"fleet/scheduler"
+	"fleet/sshpool"
 	"fleet/sshpool/hostkeys"
 )
 
@@ -228,5 +229,17 @@ func TestApproveRace(t *testing.T) {
 		t.Error("no error for a file that cannot be written")
 	} else if pathErr := (*os.PathError)(nil); !errors.As(err, &pathErr) {
 		t.Errorf("error %v names no file", err)
+	}
+}
+
+// A connection that was canceled is no host that does not answer.
+func TestOutcomeOfCanceled(t *testing.T) {
+	for kind, want := range map[sshpool.Kind]scheduler.Outcome{
+		sshpool.KindCanceled: scheduler.Canceled, sshpool.KindRefused: scheduler.Unreachable,
+	} {
+		var got *scheduler.Error
+		if err := outcome(&sshpool.Error{Kind: kind, Text: "so"}); !errors.As(err, &got) || got.Outcome != want {
+			t.Errorf("%s: %v, want %s", kind, err, want)
+		}
 	}
 }
