@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -60,7 +61,8 @@ type Pool struct {
 	mu      sync.Mutex
 	closed  bool
 	entries map[poolKey]*entry
-	idle    int // entries that have their idle timer running
+	left    map[*entry]bool // replaced by others, but still in use
+	idle    int             // entries that have their idle timer running
 	down    map[poolKey]badHop
 	dials   sync.WaitGroup
 }
@@ -86,6 +88,16 @@ func (t *Target) poolKey() poolKey {
 	return k
 }
 
+// comparable tells whether t, with its jump hosts, has a poolKey.
+func (t *Target) comparable() bool {
+	for i := range t.Jump {
+		if !t.Jump[i].comparable() {
+			return false
+		}
+	}
+	return reflect.ValueOf(t.HostKeys).Comparable()
+}
+
 // entry is one connection of a pool, or the dial that makes it.
 type entry struct {
 	key      poolKey
@@ -103,7 +115,7 @@ func NewPool(cfg PoolConfig) *Pool {
 	cfg = cfg.withDefaults()
 	cfg.Resolver = LimitResolver(cfg.Resolver, cfg.MaxLookups)
 	p := &Pool{cfg: cfg, pacer: newPacer(cfg.MaxHandshakes, cfg.MaxPerAddress),
-		entries: make(map[poolKey]*entry), down: make(map[poolKey]badHop)}
+		entries: make(map[poolKey]*entry), left: make(map[*entry]bool), down: make(map[poolKey]badHop)}
 	p.logins.most = cfg.MaxAuthFailures
 	if cfg.MaxAuthFailures < 0 {
 		p.pacer.refusals = -1
@@ -128,6 +140,9 @@ func (p *Pool) Get(ctx context.Context, t Target) (conn *Conn, release func(), e
 func (p *Pool) lease(ctx context.Context, t Target) (*entry, error) {
 	if err := t.check(); err != nil {
 		return nil, err
+	}
+	if !t.comparable() {
+		return nil, &Error{Op: opDial, Kind: KindInternal, Text: "host key checker of a type that cannot be compared: use a pointer"}
 	}
 	e, err := p.join(t)
 	if err != nil {
@@ -161,9 +176,10 @@ func (p *Pool) join(t Target) (*entry, error) {
 			return e, nil
 		}
 		p.awake(e)
-		delete(p.entries, key) // its last user closes it
-		if e.users == 0 {
-			go e.conn.Close()
+		if delete(p.entries, key); e.users == 0 {
+			p.drop(e)
+		} else { // its last user closes it
+			p.left[e] = true
 		}
 	}
 	e := &entry{key: key, ready: make(chan struct{}), users: 1}
@@ -240,6 +256,7 @@ func (p *Pool) drop(e *entry) {
 	if p.entries[e.key] == e {
 		delete(p.entries, e.key)
 	}
+	delete(p.left, e)
 	if p.closed { // Close no longer waits for anything
 		go e.conn.Close()
 		return
@@ -274,6 +291,10 @@ func (p *Pool) Close() error {
 			conns = append(conns, e.conn)
 		}
 		delete(p.entries, key)
+	}
+	for e := range p.left {
+		conns = append(conns, e.conn)
+		delete(p.left, e)
 	}
 	p.mu.Unlock()
 	p.stop()
@@ -330,8 +351,10 @@ func (p *Pool) connect(ctx context.Context, t Target, pass gate) (*Conn, int, er
 			timer.Stop()
 			return nil, n, e
 		}
-		if total > 0 {
-			t.Limits.Total = total - time.Since(began)
+		if total > 0 { // the wait may have been longer: a limit below zero would be none
+			if t.Limits.Total = total - time.Since(began); t.Limits.Total <= 0 {
+				return nil, n, e
+			}
 		}
 	}
 }
