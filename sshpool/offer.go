@@ -109,11 +109,22 @@ func (o *keyOrder) addCertificate(cert *candidate) {
 	o.d.auth.note("certificate " + cert.name + " has no key")
 }
 
+// opened is a key that can sign at once in place of k, which cannot: held by the
+// agent, or in a file that is not encrypted; else it is k.
+func (o *keyOrder) opened(k *candidate) *candidate {
+	for _, other := range slices.Concat(o.agent, o.ring.named, o.ring.defaults) {
+		if other.blob == k.blob && other.signer != nil {
+			return other
+		}
+	}
+	return k
+}
+
 // add offers a key if that is of use.
 func (o *keyOrder) add(k *candidate) {
 	tr := &o.d.auth
-	if h := o.inAgent(k.blob); h != nil && k.signer == nil {
-		k = h
+	if k.signer == nil {
+		k = o.opened(k)
 	}
 	if k.signer == nil && k.file == nil || o.seen[k.blob] {
 		return
