@@ -9,8 +9,11 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
+
+	"fleet/internal/engine"
 )
 
 // errNoPrompt is what a question gets where nobody can answer.
@@ -22,10 +25,11 @@ type prompter struct {
 	allowed bool
 	stopped <-chan struct{}        // closed when the user asks to stop; may be nil
 	pause   func() (resume func()) // clears the screen for a question; may be nil
+	open    sync.Mutex             // held by the question on the screen
 }
 
 // errInterrupted is what a question gets that the user answers with Ctrl-C.
-var errInterrupted = errors.New("interrupted")
+var errInterrupted = engine.ErrInterrupted
 
 // secret asks without echo. The question must be safe to print.
 func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) {
@@ -37,6 +41,8 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 	if !p.allowed {
 		return nil, errNoPrompt
 	}
+	p.open.Lock() // hosts with different logins may ask at the same time
+	defer p.open.Unlock()
 	select {
 	case <-p.stopped: // after an answer that came with the Ctrl-C
 		return nil, errInterrupted
