@@ -6,7 +6,8 @@
 // Start here:
 //
 //   - [Dial] connects and logs in to one [Target]; [Conn.Exec] runs a command,
-//     [Conn.Shell] opens a shell, on a terminal or not.
+//     [Conn.Shell] opens a shell, on a terminal or not; [Conn.Subsystem] gives
+//     the stream to a subsystem.
 //   - [Auth] holds the keys, the agent and the passwords, shared by all targets.
 //   - [HostKeyChecker] decides about host keys; package hostkeys has one that
 //     reads known_hosts files.
@@ -20,8 +21,8 @@
 // The files follow a connection's life: target.go, resolve.go, dial.go, wire.go
 // (bytes up to the version line), handshake.go; auth.go, methods.go (what is
 // tried), keys.go, certificate.go, offer.go (keys and their order), agent.go,
-// touch.go, questions.go for the login; conn.go, session.go, exec.go, shell.go, keepalive.go; forward.go, listen.go,
-// stream.go and agentforward.go for what it carries, jump.go and proxycommand.go
+// touch.go, questions.go for the login; conn.go, session.go, exec.go, shell.go,
+// subsystem.go, keepalive.go; forward.go, listen.go, stream.go and agentforward.go for what it carries, jump.go and proxycommand.go
 // for what carries it; then pool.go, pacer.go, breaker.go for many hosts and
 // poller.go for the scheduler.
 //

@@ -60,7 +60,7 @@ const (
 // Error is what every function of this package that talks to a host returns.
 // Test for it with errors.As.
 type Error struct {
-	Op    string // "dial", "exec", "forward" or "listen"
+	Op    string // "dial", "exec", "forward", "listen" or "request"
 	Kind  Kind
 	Stage Stage
 	// Text is the cause for people, without the host's name or address, so

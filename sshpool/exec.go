@@ -32,7 +32,8 @@ type Command struct {
 	// not wait for a Read that blocks when the command has ended.
 	Stdin io.Reader
 	// Stdout and Stderr get the output, each from one goroutine and never after
-	// Run has returned; nil drops it. A slow writer slows the command down.
+	// Run has returned; nil drops it. A slow writer slows the command down. Where
+	// both are the same (of a type that == compares), they take turns.
 	Stdout, Stderr io.Writer
 	// Env is set on the host, as KEY=VALUE. A host refuses what its AcceptEnv
 	// does not list; then the command is not run.
@@ -99,6 +100,7 @@ func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
 		c.takeBack(cmd.ForwardAgent != "")
 		return nil, err
 	}
+	cmd.Stdout, cmd.Stderr = oneWriter(cmd.Stdout, cmd.Stderr)
 	return &running{lent: cmd.ForwardAgent != "",
 		c: c, s: s, ctx: ctx, limit: newLimit(c.limits.Channel),
 		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},

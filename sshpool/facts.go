@@ -24,6 +24,9 @@ type Facts struct {
 	// Keys are the keys that the host took, one for each publickey in Methods: type,
 	// fingerprint and, in parentheses, where the key is from.
 	Keys []string
+	// Notice is what the host sent to be shown at the login (RFC 4252 section
+	// 5.4), 64 KiB of it at most. It is the peer's text and not made safe to show.
+	Notice string
 }
 
 // Facts tells how the connection came about.
@@ -60,6 +63,15 @@ func (d *dialer) lap() {
 		}
 	}
 	d.lapped = now
+}
+
+// maxNotice bounds what is kept of a host's notice, in bytes.
+const maxNotice = 64 << 10
+
+// notices keeps what the host wants shown at the login; it may come in pieces.
+func (d *dialer) notices(text string) error {
+	d.facts.Notice += text[:min(len(text), maxNotice-len(d.facts.Notice))]
+	return nil
 }
 
 // tries notes the method that is about to be used for the login.

@@ -25,7 +25,7 @@ func (d *dialer) login() (c *Conn, failed error) {
 		ClientVersion:     clientVersion,
 		HostKeyAlgorithms: d.hostKeyAlgorithms(),
 		AuthCallback:      d.nextMethod,
-		BannerCallback:    func(string) error { return nil },
+		BannerCallback:    d.notices,
 		HostKeyCallback: func(_ string, remote net.Addr, k ssh.PublicKey) error {
 			if key != nil { // keys are exchanged again, long after the login
 				return sameKey(key, k)
