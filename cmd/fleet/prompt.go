@@ -12,8 +12,6 @@ import (
 	"sync"
 
 	"golang.org/x/term"
-
-	"fleet/internal/engine"
 )
 
 // errNoPrompt is what a question gets where nobody can answer.
@@ -29,7 +27,7 @@ type prompter struct {
 }
 
 // errInterrupted is what a question gets that the user answers with Ctrl-C.
-var errInterrupted = engine.ErrInterrupted
+var errInterrupted = errors.New("interrupted")
 
 // secret asks without echo. The question must be safe to print.
 func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) {
