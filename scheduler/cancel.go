@@ -176,7 +176,9 @@ func (r *Remote) timeout(err error) error {
 		if !errors.Is(err, ErrCanceled) {
 			return err
 		}
-		outcome = e.Outcome
+		if outcome = e.Outcome; outcome == Unreachable && e.Cause.Stage != "" {
+			stage = e.Cause.Stage // where the time went
+		}
 	}
 	what := string(stage)
 	if _, ok := r.inflight.op.(Exec); !ok {

@@ -33,8 +33,8 @@ func (l *loop) verdict(r *Remote) (outcome Outcome, cause *Cause) {
 		kept := e.Cause
 		return e.Outcome, &kept
 	}
-	outcome, cause = l.canceled(r)
-	if e.Outcome == Lost || e.Outcome == Unreachable {
+	outcome, cause = l.canceled(r) // failed at a limit, unless nothing was sent
+	if e.Outcome == Lost || e.Outcome == Unreachable && outcome == Failed {
 		outcome = e.Outcome
 	}
 	return outcome, cause

@@ -280,7 +280,10 @@ func outcome(err error) error {
 		Cause: scheduler.Cause{Kind: scheduler.Kind(e.Kind), Stage: scheduler.Stage(e.Stage), Text: e.Text}}
 	switch {
 	case e.Kind == KindCanceled:
-		s.Outcome, s.Err = scheduler.Canceled, scheduler.ErrCanceled
+		s.Err = scheduler.ErrCanceled
+		if e.Sent {
+			s.Outcome = scheduler.Canceled
+		}
 	case e.Sent && (e.Kind == KindConnLost || e.Kind == KindTimeout):
 		s.Outcome = scheduler.Lost // gone, or never answered: the command may have run
 	case e.Sent, e.Kind == KindPermission && e.Op == opExec: // not of a jump host
