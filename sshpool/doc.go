@@ -26,5 +26,7 @@
 // for what carries it; then pool.go, pacer.go, breaker.go for many hosts and
 // poller.go for the scheduler.
 //
+// Who comes from Paramiko finds each part of it in docs/paramiko.md.
+//
 // All types are safe for concurrent use unless they say otherwise.
 package sshpool
