@@ -28,7 +28,7 @@ var hints = map[string]string{
 	"hostkey_revoked": "revoked host keys: known_hosts says never to trust these; do not log in there",
 	"auth":            "logins refused: check the user (-u) and the key (--key; `ssh-add -l` lists the agent's), or give a password with -k",
 	"session_limit":   "the servers allow too few sessions for one connection (MaxSessions)",
-	"conn_lost":       "connections that were lost: look at what the command did there before you repeat it",
+	"conn_lost":       "lost after the command was sent: look at what it did there before you repeat it",
 	"conn_lost/early": "connections that ended before the command was sent, so nothing ran: look at the proxy command or jump host on the way, else at sshd's log on the host",
 	"no_status":       "servers that ended without an exit status: the command may have been killed; look before you repeat it",
 	"become_password": "the password for becoming another user was not accepted",
@@ -60,6 +60,9 @@ func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 	seen := make(map[string]bool)
 	for _, c := range causes {
 		h := hintFor(c.cause)
+		if c.outcome == scheduler.Lost {
+			h = hints["conn_lost"] // whatever the cause: what may have run matters most
+		}
 		if h == "" || seen[h] {
 			continue
 		}

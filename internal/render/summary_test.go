@@ -105,6 +105,25 @@ func TestHintForEarlyEnd(t *testing.T) {
 	}
 }
 
+// A command that may have run is never told as one that did not, in whatever
+// stage its host was lost; unreachable hosts keep the hint of their cause.
+func TestHintForLost(t *testing.T) {
+	for _, cause := range []scheduler.Cause{
+		{Kind: scheduler.KindTimeout, Stage: scheduler.StageChannel, Text: "timeout in channel after 2s"},
+		{Kind: scheduler.KindConnLost, Stage: scheduler.StageChannel, Text: "connection lost: EOF"},
+		{Kind: scheduler.KindConnLost, Stage: scheduler.StageCommand, Text: "connection lost: EOF"},
+	} {
+		_, errs := show(t, "quiet", Options{}, []host{{name: "db8", outcome: scheduler.Lost, cause: cause}})
+		if strings.Count(errs, ": hint: ") != 1 || !strings.Contains(errs, "look at what it did there") {
+			t.Errorf("lost by %s in %s: %q", cause.Kind, cause.Stage, errs)
+		}
+		_, errs = show(t, "quiet", Options{}, []host{{name: "db8", outcome: scheduler.Unreachable, cause: cause}})
+		if early := cause.Stage == scheduler.StageChannel; early == strings.Contains(errs, "look at what it did there") {
+			t.Errorf("unreachable by %s in %s: %q", cause.Kind, cause.Stage, errs)
+		}
+	}
+}
+
 // A hint names only flags and commands that there are.
 func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
