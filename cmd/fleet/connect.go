@@ -67,6 +67,7 @@ func (f *connectFlags) access(e *env, ask *prompter) (engine.Access, error) {
 		Jump: f.jump, HostKeys: f.hostKeys, KnownHosts: f.knownHosts,
 		ConnectTimeout: f.timeout,
 		Agent:          e.getenv("SSH_AUTH_SOCK"),
+		Stopped:        func() <-chan struct{} { return ask.stopped },
 	}
 	if ask.allowed {
 		a.Passphrase = passphrases(ask)

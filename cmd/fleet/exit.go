@@ -65,7 +65,7 @@ func report(w io.Writer, err error) int {
 		return exitOK
 	}
 	f := &fault{code: exitInternal, err: err}
-	if !errors.As(err, &f) && (errors.Is(err, errInterrupted) || errors.Is(err, context.Canceled)) {
+	if errors.Is(err, errInterrupted) || !errors.As(err, &f) && errors.Is(err, context.Canceled) {
 		return exitInterrupted
 	}
 	if f.err != nil {

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,6 +53,42 @@ func TestInterrupt(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("the screen does not say %q:\n%s", want, text)
 		}
+	}
+}
+
+// TestInterruptAgent presses Ctrl-C while an agent does not answer, before
+// anything is sent: each command ends at once and quietly.
+func TestInterruptAgent(t *testing.T) {
+	dir := t.TempDir()
+	agent, err := net.Listen("unix", filepath.Join(dir, "agent"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer agent.Close()
+	for _, args := range [][]string{
+		{"run", "all", "--", "true"}, {"ssh", "web01"}, {"doctor", "all"}, {"shell", "all"}, {"trust", "scan", "-J", "web02", "web01"},
+	} {
+		cmd := fleetCommand(t, lab.Config{N: 2}, args...)
+		cmd.Env = append(cmd.Env, "SSH_AUTH_SOCK="+agent.Addr().String())
+		var says bytes.Buffer
+		cmd.Stderr = &says
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		asked, err := agent.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		signalErr := cmd.Process.Signal(os.Interrupt)
+		cmd.Wait() //nolint:errcheck // the status says more
+		if got := cmd.ProcessState.ExitCode(); signalErr != nil || got != exitInterrupted || says.Len() > 0 {
+			t.Errorf("%s: status %d, %v, want %d; says %q", args[0], got, signalErr, exitInterrupted, says.String())
+		}
+		if took := time.Since(began); took > 4*time.Second { // the agent would have been waited for longer
+			t.Errorf("%s: ended after %v", args[0], took)
+		}
+		asked.Close()
 	}
 }
 

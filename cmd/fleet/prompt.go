@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/term"
+
+	"fleet/internal/engine"
 )
 
 // errNoPrompt is what a question gets where nobody can answer.
@@ -27,7 +29,7 @@ type prompter struct {
 }
 
 // errInterrupted is what a question gets that the user answers with Ctrl-C.
-var errInterrupted = errors.New("interrupted")
+var errInterrupted = engine.ErrInterrupted
 
 // secret asks without echo. The question must be safe to print.
 func (p *prompter) secret(ctx context.Context, question string) ([]byte, error) {

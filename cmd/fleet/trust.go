@@ -141,12 +141,16 @@ func (o *trustOptions) scan(ctx context.Context, e *env, pattern string, knownFi
 	if err != nil {
 		return nil, err
 	}
-	s = &scanned{hosts: hosts, stop: catchInterrupts()}
+	if len(hosts) == 0 {
+		return nil, usagef("no hosts to ask")
+	}
+	stop := catchInterrupts()
 	defer func() {
 		if err != nil {
-			s.stop.release()
+			stop.release()
 		}
 	}()
+	s = &scanned{hosts: hosts, stop: stop}
 	if s.sink, err = o.sink(e); err != nil {
 		return nil, err
 	}

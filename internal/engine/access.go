@@ -41,6 +41,10 @@ type Access struct {
 	// it succeeded; nil: none is run, and such blocks mean no host.
 	MatchExec func(command string) (bool, error)
 
+	// Stopped gives a channel that is closed when Reach is to end at once, with
+	// ErrInterrupted: an agent may take its time. Nil: only its context ends it.
+	Stopped func() <-chan struct{}
+
 	Log *slog.Logger // nil: silent
 	// Warn is told, a line at a time, of what is wrong but ends nothing, such as
 	// broken lines in a known_hosts file. May be nil.

@@ -62,6 +62,32 @@ func (t *Targets) Session(host string) (Session, error) {
 // caller closes what it gets. An error is about the settings, not about a host
 // that does not answer; where it has a method Hint, that names a way out.
 func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, error) {
+	if a.Stopped == nil {
+		return a.reach(ctx, hosts)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-a.Stopped():
+			cancel(ErrInterrupted)
+		case <-ctx.Done():
+		}
+	}()
+	t, err := a.reach(ctx, hosts)
+	if context.Cause(ctx) != ErrInterrupted {
+		return t, err
+	}
+	if t != nil {
+		t.Close() //nolint:errcheck // nothing was sent to the agents' connections
+	}
+	return nil, ErrInterrupted
+}
+
+// ErrInterrupted is the end of Reach by Access.Stopped.
+var ErrInterrupted = errors.New("interrupted")
+
+func (a Access) reach(ctx context.Context, hosts []*inventory.Host) (*Targets, error) {
 	if err := unsupported(hosts); err != nil {
 		return nil, err
 	}
