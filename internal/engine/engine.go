@@ -121,7 +121,7 @@ func (r *Run) Run(sink event.Sink) (event.Summary, error) {
 	if err != nil {
 		return summary, fmt.Errorf("run: %w", err)
 	}
-	return summary, nil
+	return summary, r.store.Err()
 }
 
 // graceTime is how long a cancelled host's program may still clean up.

@@ -60,7 +60,8 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// end lets nothing more through and gives what was kept.
+// end lets nothing more through and gives what was kept. A capture has the
+// stream's own limit, so that one that is truncated met a fault.
 func (s *stream) end() (kept *output.Capture, truncated bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,6 +114,7 @@ func (r *results) result(ev scheduler.Event) event.Result {
 		res.Stdout, cut[0] = s.stdout.end()
 		res.Stderr, cut[1] = s.stderr.end()
 		res.Truncated = cut[0] || cut[1]
+		res.Unstored = res.Stdout.Truncated() || res.Stderr.Truncated()
 	}
 	return res
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +19,7 @@ import (
 
 	"fleet/internal/event"
 	"fleet/internal/lab"
+	"fleet/internal/output"
 	"fleet/internal/render"
 	"fleet/internal/sshtest"
 	"fleet/scheduler"
@@ -251,7 +255,7 @@ func TestOutputBeyondItsLimit(t *testing.T) {
 	var first []byte
 	for _, host := range slices.Sorted(maps.Keys(c.results)) {
 		res := c.results[host]
-		if res.Outcome != okay || !res.Truncated || res.StdoutBytes != all || res.StderrBytes != 100 {
+		if res.Outcome != okay || !res.Truncated || res.Unstored || res.StdoutBytes != all || res.StderrBytes != 100 {
 			t.Errorf("%s: %s, truncated %v, %d and %d bytes: %v", host, res.Outcome, res.Truncated, res.StdoutBytes, res.StderrBytes, res.Cause)
 		}
 		if first == nil {
@@ -259,6 +263,34 @@ func TestOutputBeyondItsLimit(t *testing.T) {
 		}
 		if !bytes.Equal(first, c.stdout(host)) {
 			t.Errorf("%s wrote something else than the first", host)
+		}
+	}
+}
+
+// TestOutputThatCannotBeKept has no place left for what hosts write: that is an
+// error of the run and no cut at the limit, and hosts end as they do.
+func TestOutputThatCannotBeKept(t *testing.T) {
+	leaves(t)
+	f := sshtest.Lab(t, lab.Config{N: 2, Prefix: "web"})
+	req := ask(f, "bytes 3000", f.Hosts()...)
+	req.MaxOutput, req.Keep = 1<<20, true
+	r, err := New(context.Background(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.store = output.NewStore(0, filepath.Join(t.TempDir(), "missing"))
+	s := newTold()
+	summary, err := r.Run(s)
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "spill output: ") {
+		t.Errorf("the run says %v", err)
+	}
+	if n := summary.Counts[okay]; n != 2 {
+		t.Errorf("%d of 2 ok", n)
+	}
+	for host, res := range s.results {
+		if !res.Unstored || !res.Truncated || res.StdoutBytes != 3000 {
+			t.Errorf("%s: unstored %v, truncated %v, %d bytes", host, res.Unstored, res.Truncated, res.StdoutBytes)
 		}
 	}
 }

@@ -46,6 +46,7 @@ type Result struct {
 	StdoutBytes int64            // all that the host wrote, kept or not
 	StderrBytes int64
 	Truncated   bool // more was written than was kept
+	Unstored    bool // Truncated, by a fault in keeping it and not by the limit
 	Lingering   bool // a background child kept the output open past the drain time
 	Attempts    int  // connection attempts
 	Connect     time.Duration

@@ -75,6 +75,7 @@ type host struct {
 	signal         string
 	cause          scheduler.Cause
 	truncated      bool
+	unstored       bool
 	lingering      bool
 }
 
@@ -90,7 +91,7 @@ func (h host) result(store *output.Store, at time.Time) event.Result {
 	r := event.Result{
 		Host: h.name, Outcome: h.outcomeOr(), Signal: h.signal,
 		StdoutBytes: int64(len(h.stdout)), StderrBytes: int64(len(h.stderr)),
-		Truncated: h.truncated, Lingering: h.lingering,
+		Truncated: h.truncated || h.unstored, Unstored: h.unstored, Lingering: h.lingering,
 		Time: at,
 	}
 	if r.Outcome != scheduler.Skipped {

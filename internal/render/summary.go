@@ -34,6 +34,7 @@ func (b *base) summary(s event.Summary) []byte {
 	p = b.appendCounts(p, s)
 	p = append(p, b.early(s)...)
 	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, the rest was not kept")
+	p = b.appendRemark(p, b.tally.unkept, "output cut, as the rest could not be kept on this machine")
 	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
 	causes := b.tally.sortedCauses()
 	for _, c := range causes {

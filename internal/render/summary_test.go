@@ -124,6 +124,15 @@ func TestHintForLost(t *testing.T) {
 	}
 }
 
+// Output that was lost to a full disk is not told as cut at the limit.
+func TestUnstored(t *testing.T) {
+	_, errs := show(t, "group", Options{}, []host{{name: "db1", stdout: "x", unstored: true}, {name: "db2", stdout: "x", truncated: true}})
+	want := "db2: output cut at --max-output, the rest was not kept\ndb1: output cut, as the rest could not be kept on this machine\n"
+	if !strings.Contains(errs, want) {
+		t.Errorf("%q, want %q in it", errs, want)
+	}
+}
+
 // A hint names only flags and commands that there are.
 func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{

@@ -33,7 +33,8 @@ type tally struct {
 	running map[string]struct{}
 	causes  map[causeKey][]string
 	details map[causeKey]map[string][]string // of those causes that have some: hosts by detail
-	cut     []string                         // hosts with output that was not kept
+	cut     []string                         // hosts with more output than the limit
+	unkept  []string                         // hosts with output that could not be kept
 	open    []string                         // hosts with a process left that held the output open
 	samples []sample                         // for the rate, oldest first
 }
@@ -69,7 +70,10 @@ func (t *tally) result(r event.Result) {
 	delete(t.running, r.Host)
 	t.done++
 	t.counts[r.Outcome]++
-	if r.Truncated {
+	switch {
+	case r.Unstored:
+		t.unkept = append(t.unkept, r.Host)
+	case r.Truncated:
 		t.cut = append(t.cut, r.Host)
 	}
 	if r.Lingering {
