@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fleet/internal/lab"
+	"fleet/internal/sshtest"
 )
 
 // TestSubsystemGivesItsSessionBack has a host that allows one session serve one
@@ -32,6 +33,36 @@ func TestSubsystemGivesItsSessionBack(t *testing.T) {
 	}
 	if _, err := c.Exec(testContext(t), "true", nil, nil); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestSubsystemReal talks to the SFTP server of a real sshd, which allows one
+// session at once, and ends it by its input, as a client's Close does.
+func TestSubsystemReal(t *testing.T) {
+	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, sshtest.MaxSessions(1))))
+	for range 2 {
+		s, err := c.Subsystem(testContext(t), "sftp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.SetDeadline(time.Now().Add(30 * time.Second))
+		if _, err := s.Write([]byte{0, 0, 0, 5, 1, 0, 0, 0, 3}); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, sftpAnswer)
+		if _, err := io.ReadFull(s, answer); err != nil || answer[4] != sftpVersion {
+			t.Errorf("answer %q, %v", answer, err)
+		}
+		if err := s.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, s); err != nil {
+			t.Errorf("after the end of input: %v, want its end", err)
+		}
+		s.Close()
+	}
+	if granted, _, err := c.Request(testContext(t), "nonsense@example.com", nil); granted || err != nil {
+		t.Errorf("Request = %v, %v", granted, err)
 	}
 }
 
