@@ -130,3 +130,37 @@ func (f *inventoryFlags) completePattern(e *env) cobra.CompletionFunc {
 		return offers, cobra.ShellCompDirectiveNoFileComp
 	}
 }
+
+// completeFlags offers hosts for the flags of c that take them, and no files for
+// those that take neither.
+func completeFlags(e *env, c *cobra.Command) {
+	for _, flag := range []string{"jump", "ssh"} {
+		_ = c.RegisterFlagCompletionFunc(flag, completeHosts(e)) // fails for an undeclared flag only
+	}
+	for _, flag := range []string{
+		"connect-timeout", "deadline", "dynamic", "fanout", "local", "max-fail", "max-output", "port", "remote", "serial", "timeout", "user",
+	} {
+		_ = c.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
+	}
+}
+
+// completeHosts offers the inventory's hosts for the word being typed, the last
+// of a list joined by commas and behind any USER@.
+func completeHosts(e *env) cobra.CompletionFunc {
+	return func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		f := inventoryFlags{flags: c.Flags()}
+		f.paths, _ = f.flags.GetStringArray("inventory") // none where there is no such flag
+		inv, err := f.load(e)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		cut := strings.LastIndexAny(typed, ",@") + 1
+		var offers []string
+		for _, h := range inv.Hosts() {
+			if strings.HasPrefix(h.Name, typed[cut:]) && len(offers) < maxCompletions {
+				offers = append(offers, typed[:cut]+h.Name)
+			}
+		}
+		return offers, cobra.ShellCompDirectiveNoFileComp
+	}
+}

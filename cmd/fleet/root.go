@@ -54,6 +54,7 @@ New here? 'fleet demo' shows it at work on an embedded fleet.`,
 		if c.Args != nil {
 			c.Args = usageArgs(c.Args)
 		}
+		completeFlags(e, c)
 		if c.Annotations["exit"] == "" {
 			c.Annotations = map[string]string{"exit": exitHelpLocal}
 		}
