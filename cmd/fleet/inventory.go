@@ -57,6 +57,9 @@ func (f *inventoryFlags) read(e *env, paths []string) (*inventory.Inventory, err
 	list := make([]inventory.Source, len(paths))
 	for i, path := range paths {
 		list[i].File = path
+		if path == "ssh_config:" {
+			return nil, usage(errors.New("-i ssh_config: names no file"), "'-i ssh_config' takes the Host lines of the usual files")
+		}
 		if file, ok := strings.CutPrefix(path, "ssh_config"); ok && (file == "" || file[0] == ':') {
 			names, err := f.sshConfigNames(e, strings.TrimPrefix(file, ":"))
 			if err != nil {
