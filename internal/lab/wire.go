@@ -82,7 +82,9 @@ func (w *wire) Write(p []byte) (int, error) {
 			return 0, net.ErrClosed
 		}
 	}
-	w.wrote = true
+	if !w.wrote { // later writes may come from several goroutines
+		w.wrote = true
+	}
 	w.host.sent.Add(int64(len(p)))
 	if w.delay != nil {
 		return w.delay.Write(p)
