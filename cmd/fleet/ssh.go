@@ -115,8 +115,10 @@ var withUser = regexp.MustCompile(`^([A-Za-z0-9_][A-Za-z0-9_.-]*\$?)@(.+)$`)
 func oneHost(inv *inventory.Inventory, name string) (*inventory.Host, error) {
 	hosts, err := inv.Select(name)
 	switch {
+	case err != nil && strings.Contains(name, ":"):
+		return nil, usage(err, "a port is given by -p; hosts come from the inventory, or by -i ssh_config from Host lines")
 	case err != nil:
-		return nil, usage(err)
+		return nil, usage(err, "'fleet hosts' lists the inventory; -i ssh_config takes the hosts of ~/.ssh/config")
 	case len(hosts) == 0:
 		return nil, usage(fmt.Errorf("%s selects no host", quoteWord(name)))
 	case len(hosts) > 1:
