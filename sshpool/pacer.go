@@ -73,6 +73,11 @@ func (p *pacer) enter(ctx context.Context, key string) (func(error), error) {
 	err := d.early()
 	if err == nil {
 		err = p.pass(ctx, &p.all)
+		if err == nil {
+			if err = d.early(); err != nil { // by what others met meanwhile
+				p.all.leave()
+			}
+		}
 	}
 	if err != nil {
 		d.leave()

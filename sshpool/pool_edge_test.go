@@ -97,3 +97,28 @@ func TestPoolCloseEndsReplaced(t *testing.T) {
 		}
 	}
 }
+
+// TestPacerLooksAgain has a daemon say that it takes no more while another
+// handshake with it waits for a place among all.
+func TestPacerLooksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPacer(1, 8)
+		leave, err := p.enter(t.Context(), "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		second := make(chan error, 1)
+		go func() {
+			_, err := p.enter(t.Context(), "one")
+			second <- err
+		}()
+		synctest.Wait()
+		leave(&Error{Kind: KindThrottled})
+		wantError(t, <-second, KindThrottled, StageTCP)
+		other, err := p.enter(t.Context(), "other")
+		if err != nil {
+			t.Fatal(err)
+		}
+		other(nil)
+	})
+}
