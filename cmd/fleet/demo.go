@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,11 +61,18 @@ func runDemo(ctx context.Context, e *env) error {
 		Access: engine.Access{ConnectTimeout: 5 * time.Second, KnownHosts: []string{l.KnownHostsFile()}, Keys: []string{l.KeyFile()}},
 	}
 	// One host is down on purpose: its failure is the demo's success.
-	if code := report(e.stderr, carryOut(ctx, req, sink, stop)); code != exitUnreachable {
-		return fmt.Errorf("demo ended with status %d instead of %d", code, exitUnreachable)
+	err = carryOut(ctx, req, sink, stop)
+	var f *fault
+	switch {
+	case err == nil:
+		return fmt.Errorf("demo ended with status %d instead of %d", exitOK, exitUnreachable)
+	case !errors.As(err, &f) || f.code != exitUnreachable:
+		return err
+	case f.err != nil:
+		return f.err
 	}
-	fmt.Fprint(e.stdout, demoNext)
-	return nil
+	_, err = fmt.Fprint(e.stdout, demoNext)
+	return err
 }
 
 func demoHosts(l *lab.Lab) ([]*inventory.Host, error) {

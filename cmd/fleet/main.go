@@ -4,7 +4,7 @@
 // One file a command: run.go, hosts.go, lab.go, demo.go, version.go; each has
 // new<Name>Command, which declares flags and help, and run<Name>, which does
 // the work. root.go puts them together, exit.go says which exit status an error
-// has, inventory.go finds the inventory, terminal.go knows the screen,
+// has, inventory.go finds the inventory, env.go knows the terminal,
 // prompt.go asks for secrets, signals.go turns Ctrl-C into stops.
 package main
 

@@ -103,6 +103,9 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	if err != nil {
 		return usage(err)
 	}
+	if len(hosts) == 0 {
+		return usage(fmt.Errorf("%s selects no host", quoteWord(pattern)))
+	}
 	if o.timeout < 0 {
 		return usagef("--timeout %v: a time cannot be negative", o.timeout)
 	}
