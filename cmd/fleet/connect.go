@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -107,15 +108,19 @@ func (f *connectFlags) check() error {
 }
 
 // passphrases asks for the passphrase of a key file, and says so where it asks
-// again. It is called for one key at a time.
+// again. Logins that differ may ask for their keys at the same time.
 func passphrases(ask *prompter) func(ctx context.Context, file string) ([]byte, error) {
-	var last string
+	var mu sync.Mutex
+	asked := map[string]bool{}
 	return func(ctx context.Context, file string) ([]byte, error) {
+		mu.Lock()
+		again := asked[file]
+		asked[file] = true
+		mu.Unlock()
 		question := "passphrase for key " + file
-		if file == last {
+		if again {
 			question = "wrong; " + question
 		}
-		last = file
 		return ask.secret(ctx, question)
 	}
 }
