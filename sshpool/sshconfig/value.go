@@ -1,6 +1,7 @@
 package sshconfig
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"net"
@@ -236,8 +237,12 @@ func (j *jump) String() string {
 
 // ParseHop reads [user@]host[:port] or ssh://[user@]host[:port], as ProxyJump
 // has it. An IPv6 address with a port stands in brackets; without, it may stand
-// bare.
+// bare. A colon in the user's name is refused without repeating what stands
+// there: most likely it is a password.
 func ParseHop(spec string) (Hop, error) {
+	if i := strings.LastIndexByte(spec, '@'); i >= 0 && strings.Contains(strings.TrimPrefix(spec[:i], "ssh:"), ":") {
+		return Hop{}, errors.New("the user's name holds a colon; a password has no place on a command line")
+	}
 	user, host, found := strings.Cut(spec, "@")
 	if !found {
 		user, host = "", spec
