@@ -67,9 +67,10 @@ func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, e
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	stopped := a.Stopped() // now: the goroutine may look only after Reach is over
 	go func() {
 		select {
-		case <-a.Stopped():
+		case <-stopped:
 			cancel(ErrInterrupted)
 		case <-ctx.Done():
 		}
