@@ -32,7 +32,7 @@ type Target struct {
 	Auth *Auth
 	// HostKeys checks the host's key; required. A nil checker is an error and
 	// never means "accept". A Pool compares checkers to tell connections apart,
-	// so that its type must be comparable; a pointer is.
+	// so that its type must be comparable; a pointer is. Others it refuses.
 	HostKeys HostKeyChecker
 	// KnownAs is the name under which HostKeys is asked, whatever the port, as
 	// HostKeyAlias of ssh_config(5) is; "name:port" asks for a port too. Empty
