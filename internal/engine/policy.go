@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 
@@ -28,12 +31,27 @@ func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool
 	names := strings.Join(files, "\x00")
 	hash := found.HashKnownHosts.V
 	return r.policies.get(fmt.Sprint(int(mode), hash, own, "\x00", names), func() (*hostkeys.Policy, error) {
-		index, err := r.indexes.get(names, func() (*hostkeys.Index, error) { return r.loadIndex(files) })
+		index, err := r.indexes.get(names, func() (*hostkeys.Index, error) {
+			if mode == hostkeys.Strict && len(r.KnownHosts)+len(h.KnownHosts) > 0 {
+				r.missing(files)
+			}
+			return r.loadIndex(files)
+		})
 		if err != nil {
 			return nil, err
 		}
 		return &hostkeys.Policy{Mode: mode, Index: index, File: own, Hash: hash}, nil
 	})
+}
+
+// missing warns of known_hosts files that were named and are not there: most
+// likely a slip of the pen, where no new key is to go to them.
+func (r *resolver) missing(files []string) {
+	for _, file := range files {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			r.later("known_hosts file " + file + " does not exist")
+		}
+	}
 }
 
 func (r *resolver) loadIndex(files []string) (*hostkeys.Index, error) {
