@@ -36,6 +36,7 @@ var hints = map[string]string{
 	"remote_nospace":  "no space left on these hosts",
 	"permission":      "these hosts do not run commands for this user: a restricted account or key?",
 	"protocol":        "what answers there does not speak SSH as it should: is it the right port? -p or port in hosts.yaml sets another",
+	"canceled":        "commands that ran were asked to end (TERM); what ignores that may still run on the canceled hosts",
 	"internal":        "a fault of fleet itself: please report it with the text above",
 }
 
@@ -60,8 +61,11 @@ func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 	seen := make(map[string]bool)
 	for _, c := range causes {
 		h := hintFor(c.cause)
-		if c.outcome == scheduler.Lost {
-			h = hints["conn_lost"] // whatever the cause: what may have run matters most
+		switch c.outcome { // whatever the cause: what may have run matters most
+		case scheduler.Lost:
+			h = hints["conn_lost"]
+		case scheduler.Canceled:
+			h = hints["canceled"]
 		}
 		if h == "" || seen[h] {
 			continue
