@@ -150,12 +150,17 @@ func (f *connectFlags) password(e *env, ask *prompter) (func(context.Context) (s
 	return func(context.Context) (string, error) { return secret, nil }, nil
 }
 
-// logger tells on the sink what -vv asks for; nil says nothing.
-func logger(on noter, verbose int) *slog.Logger {
-	if verbose < 2 {
-		return nil
+// tellOn has what comes up while hosts are reached told on the sink: warnings,
+// and how connections come about, for all hosts with -vv, else for those whose
+// LogLevel in ssh_config asks for it.
+func tellOn(a *engine.Access, on noter, verbose int) {
+	log := slog.New(slog.NewTextHandler(noteWriter{on}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	a.HostLog = log
+	if verbose > 1 {
+		a.Log = log
 	}
-	return slog.New(slog.NewTextHandler(noteWriter{on}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	a.Talkative = verbose > 0
+	a.Warn = func(text string) { on.Note("fleet: warning: " + text) }
 }
 
 // noter shows single lines of fleet's own, as a render.Sink does.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -114,10 +113,7 @@ func runDoctor(ctx context.Context, e *env, o *doctorOptions, pattern string) er
 	if err != nil {
 		return err
 	}
-	if o.verbose > 1 {
-		req.Log = slog.New(slog.NewTextHandler(statusWriter{status}, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	req.Warn = func(text string) { status.Note("fleet: warning: " + text) }
+	tellOn(&req.Access, status, o.verbose)
 	status.Begin()
 	report, err := doctor.Run(ctx, req)
 	status.End()
@@ -209,12 +205,4 @@ func (x *examined) status(e *env) *render.Status {
 		Err: e.stderr, ErrTerminal: isTerminal(e.stderr), NoStatus: e.getenv("TERM") == "dumb",
 		Width: func() int { return columns(e.stderr) },
 	}, x.text)
-}
-
-// statusWriter makes each write, one record of a slog handler, a note.
-type statusWriter struct{ status *render.Status }
-
-func (w statusWriter) Write(p []byte) (int, error) {
-	w.status.Note(strings.TrimRight(string(p), "\n"))
-	return len(p), nil
 }

@@ -129,8 +129,7 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	if err != nil {
 		return err
 	}
-	req.Log = logger(sink, o.show.verbose)
-	req.Warn = func(text string) { sink.Note("fleet: warning: " + text) }
+	tellOn(&req.Access, sink, o.show.verbose)
 	collectLess(e, len(req.Hosts))
 	return carryOut(ctx, req, sink, stop)
 }

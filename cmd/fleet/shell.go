@@ -139,8 +139,7 @@ func (b *broadcast) prepare(ctx context.Context) error {
 		if err != nil {
 			return b.giveUp(err)
 		}
-		access.Log = logger(&b.voice, b.o.show.verbose)
-		access.Warn = func(text string) { b.voice.Note("fleet: warning: " + text) }
+		tellOn(&access, &b.voice, b.o.show.verbose)
 		b.kept = engine.Keep(access, b.mostIdle)
 		if err := b.kept.Reach(ctx, b.session.Hosts()); err != nil {
 			return errors.Join(b.giveUp(err), b.kept.Close())

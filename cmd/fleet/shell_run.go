@@ -26,8 +26,7 @@ func (b *broadcast) command(ctx context.Context, line string) (int, error) {
 	if err := b.o.rollout.apply(&req); err != nil {
 		return 0, err
 	}
-	req.Warn = func(text string) { sink.Note("fleet: warning: " + text) }
-	req.Log = logger(sink, b.o.show.verbose)
+	tellOn(&req.Access, sink, b.o.show.verbose)
 	if len(hosts) > b.mostIdle && !b.toldIdle {
 		b.toldIdle = true
 		sink.Note(fmt.Sprintf("fleet: only %d connections are kept open: this process may open %d files (ulimit -n)", b.mostIdle, openFiles()))

@@ -105,6 +105,6 @@ func (v *visit) command(c byte) {
 	case '.':
 		v.end(errLeft)
 	case '?':
-		v.notes.say("\n" + escapeHelp)
+		v.notes.Note("\n" + escapeHelp)
 	}
 }

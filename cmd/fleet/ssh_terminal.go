@@ -37,8 +37,8 @@ func (n *notes) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// say writes one line, or more.
-func (n *notes) say(text string) { fmt.Fprintln(n, strings.TrimRight(text, "\n")) }
+// Note writes one line, or more.
+func (n *notes) Note(text string) { fmt.Fprintln(n, strings.TrimRight(text, "\n")) }
 
 func (n *notes) setRaw(on bool) {
 	n.mu.Lock()

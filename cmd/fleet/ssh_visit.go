@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -62,7 +61,7 @@ func (v *visit) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	v.forwards, err = forward.Listen(ctx, specs, func(text string) { v.notes.say("fleet: " + text) })
+	v.forwards, err = forward.Listen(ctx, specs, func(text string) { v.notes.Note("fleet: " + text) })
 	if err != nil {
 		return err
 	}
@@ -89,10 +88,7 @@ func (v *visit) connect(ctx context.Context, stop *interrupts) (conn *sshpool.Co
 	if err != nil {
 		return nil, nil, err
 	}
-	if v.o.verbose > 0 {
-		access.Log = slog.New(slog.NewTextHandler(v.notes, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	}
-	access.Warn = func(text string) { v.notes.say("fleet: warning: " + text) }
+	tellOn(&access, v.notes, 2*v.o.verbose) // of one host, all is told
 	targets, err := access.Reach(ctx, []*inventory.Host{v.host})
 	if errors.Is(err, errInterrupted) {
 		return nil, nil, err
@@ -104,7 +100,7 @@ func (v *visit) connect(ctx context.Context, stop *interrupts) (conn *sshpool.Co
 	closeAll := func() {
 		pool.Close()
 		if err := errors.Join(targets.Close(), errors.Join(targets.Unwritten()...)); err != nil {
-			v.notes.say("fleet: warning: " + err.Error())
+			v.notes.Note("fleet: warning: " + err.Error())
 		}
 	}
 	v.agent = access.Agent
@@ -185,7 +181,7 @@ func (v *visit) lendAgent() error {
 		}
 	}
 	if v.cmd.ForwardAgent != "" {
-		v.notes.say("fleet: warning: the ssh-agent is lent to " + v.host.Name + ": whoever is root there can log in with its keys meanwhile")
+		v.notes.Note("fleet: warning: the ssh-agent is lent to " + v.host.Name + ": whoever is root there can log in with its keys meanwhile")
 	}
 	return nil
 }
@@ -193,7 +189,7 @@ func (v *visit) lendAgent() error {
 // verdict makes the exit status of how a session ended.
 func (v *visit) verdict(ctx context.Context, r sshpool.ExecResult, err error) error {
 	if r.Lingering {
-		v.notes.say("fleet: warning: " + v.host.Name + ": the command has ended; what it left running holds its output open and is not waited for")
+		v.notes.Note("fleet: warning: " + v.host.Name + ": the command has ended; what it left running holds its output open and is not waited for")
 	}
 	switch {
 	case err != nil && !(r.HasExit && ctx.Err() == nil):

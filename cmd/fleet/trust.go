@@ -162,8 +162,7 @@ func (o *trustOptions) scan(ctx context.Context, e *env, pattern string, knownFi
 	if req.Access, err = o.connect.access(e, s.ask); err != nil {
 		return nil, err
 	}
-	req.Log = logger(s.sink, o.verbose)
-	req.Warn = func(text string) { s.sink.Note("fleet: warning: " + text) }
+	tellOn(&req.Access, s.sink, o.verbose)
 	if s.Report, s.summary, err = trust.Scan(ctx, req, s.sink); err != nil {
 		return nil, errors.Join(usage(err), s.sink.Finish(s.summary))
 	}

@@ -46,6 +46,12 @@ type Access struct {
 	Stopped func() <-chan struct{}
 
 	Log *slog.Logger // nil: silent
+	// HostLog is told of the hosts whose LogLevel in SSHConfig is DEBUG to
+	// DEBUG3, where Log is nil; nil: such a level counts for nothing.
+	HostLog *slog.Logger
+	// Talkative has all warnings told, also those that come up for hosts whose
+	// LogLevel in SSHConfig is below INFO, and for no other.
+	Talkative bool
 	// Warn is told, a line at a time, of what is wrong but ends nothing, such as
 	// broken lines in a known_hosts file. May be nil.
 	Warn func(text string)

@@ -90,8 +90,10 @@ func (r *resolver) chain(hops []sshconfig.Hop, from string, w want, via []string
 	if len(hops) == 0 {
 		return nil, nil
 	}
-	return r.chains.get(chainID(hops, w.root), func() ([]sshpool.Target, error) {
+	return r.chains.get(r, chainID(hops, w.root), func() ([]sshpool.Target, error) {
 		var list []sshpool.Target
+		before := len(r.said)
+		defer func() { r.said = r.said[:before] }() // each hop's own LogLevel decided
 		for i, hop := range hops {
 			t, err := r.hop(hop, i == 0, w.root, via)
 			if err != nil {
@@ -146,7 +148,7 @@ func (r *resolver) knownName(t *sshpool.Target, found *sshconfig.Resolved) error
 	if _, err := netip.ParseAddr(t.Address); err == nil || found.HostName.IsSet() || strings.Contains(t.Address, ".") {
 		return nil
 	}
-	_, err := r.lookups.get(t.Address, func() (struct{}, error) {
+	_, err := r.lookups.get(r, t.Address, func() (struct{}, error) {
 		ctx, cancel := context.WithTimeout(r.ctx, nameLimit)
 		defer cancel()
 		_, err := r.names.LookupNetIP(ctx, "ip", t.Address)

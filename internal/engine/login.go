@@ -58,7 +58,7 @@ func (r *resolver) auth(w want, found *sshconfig.Resolved) (*sshpool.Auth, error
 			r.later(fmt.Sprintf("%s: certificate %s: no such file; it is not used", v.From, v.V))
 		}
 	}
-	return r.auths.get(l.id(), func() (*sshpool.Auth, error) {
+	return r.auths.get(r, l.id(), func() (*sshpool.Auth, error) {
 		return &sshpool.Auth{
 			Keys: l.keys, Certificates: l.certificates, DefaultKeys: l.defaults, IdentitiesOnly: l.only, AgentSocket: l.agent,
 			Methods: l.methods, KeyAlgorithms: l.algorithms,

@@ -30,8 +30,8 @@ func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool
 	files, own := r.knownHosts(h, found)
 	names := strings.Join(files, "\x00")
 	hash := found.HashKnownHosts.V
-	return r.policies.get(fmt.Sprint(int(mode), hash, own, "\x00", names), func() (*hostkeys.Policy, error) {
-		index, err := r.indexes.get(names, func() (*hostkeys.Index, error) {
+	return r.policies.get(r, fmt.Sprint(int(mode), hash, own, "\x00", names), func() (*hostkeys.Policy, error) {
+		index, err := r.indexes.get(r, names, func() (*hostkeys.Index, error) {
 			if mode == hostkeys.Strict && len(r.KnownHosts)+len(h.KnownHosts) > 0 {
 				r.missing(files)
 			}

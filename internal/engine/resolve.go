@@ -30,6 +30,8 @@ type resolver struct {
 	keys     map[string]error // key files that were looked at
 	told     map[string]bool  // warnings
 	warnings []string
+	level    string   // LogLevel of the host that is resolved
+	said     []string // what later was given since the last host
 }
 
 func newResolver(ctx context.Context, a Access) (*resolver, error) {
@@ -70,16 +72,26 @@ func (r *resolver) tellWarnings() {
 	}
 }
 
-// later keeps a warning, once, for when all hosts are resolved.
+// later keeps a warning, once, for when all hosts are resolved. What comes up
+// for a host that is to be quiet counts only if it comes up for another too.
 func (r *resolver) later(text string) {
-	if !r.told[text] {
+	r.said = append(r.said, text)
+	if !r.told[text] && (r.Talkative || !quiet[r.level]) {
 		r.told[text] = true
 		r.warnings = append(r.warnings, text)
 	}
 }
 
+// quiet are the values of LogLevel that ssh tells no warning at; loud those at
+// which it tells how a connection comes about.
+var (
+	quiet = map[string]bool{"SILENT": true, "FATAL": true, "ERROR": true}
+	loud  = map[string]bool{"DEBUG": true, "DEBUG1": true, "DEBUG2": true, "DEBUG3": true}
+)
+
 // resolve says how h is reached.
 func (r *resolver) resolve(h *inventory.Host) (sshpool.Target, Session, error) {
+	r.said = r.said[:0]
 	w := want{name: h.Name, host: h, root: h, user: r.User, port: r.Port}
 	found, err := r.ask(w)
 	if err != nil {
@@ -100,7 +112,11 @@ func (r *resolver) ask(w want) (*sshconfig.Resolved, error) {
 	if w.host.Given("address") || w.host.Address != w.name {
 		q.HostName = w.host.Address
 	}
-	return r.SSHConfig.Resolve(q)
+	found, err := r.SSHConfig.Resolve(q)
+	if err == nil {
+		r.level = found.LogLevel.V
+	}
+	return found, err
 }
 
 // settle says how a host is reached once there is a way to it.
@@ -113,6 +129,9 @@ func (r *resolver) settle(w want, found *sshconfig.Resolved) (t sshpool.Target, 
 		Name:    w.name,
 		Limits:  sshpool.Limits{Total: cmp.Or(r.ConnectTimeout, w.host.ConnectTimeout, found.ConnectTimeout.V)},
 		Log:     r.Log,
+	}
+	if t.Log == nil && loud[found.LogLevel.V] {
+		t.Log = r.HostLog
 	}
 	t.KeepaliveInterval, t.KeepaliveCount = keepalive(found)
 	if err := r.transport(&t, found); err != nil {

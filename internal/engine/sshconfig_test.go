@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -152,6 +153,32 @@ func TestSession(t *testing.T) {
 	}
 	if _, err := all.Session("other"); err == nil {
 		t.Error("a session on a host that is not part of it")
+	}
+}
+
+// TestLogLevel wants warnings about hosts that are to be quiet kept from the
+// user unless another host has them too, and DEBUG to turn on the log of a host.
+func TestLogLevel(t *testing.T) {
+	hosts := "hosts: {web1: , web2: }\n"
+	quiet := "Host web1\n LogLevel ERROR\n IdentityFile /one\nHost web2\n IdentityFile /two\nHost *\n Ciphers +rot13\n"
+	log := slog.New(slog.DiscardHandler)
+	_, warned, err := reached(t, quiet, hosts, nil)
+	want := []string{"config:7: Ciphers: not known here and left out: rot13", "config:5: key /two: no such file; it is not used"}
+	if err != nil || !slices.Equal(warned, want) {
+		t.Errorf("%v, warned %q, want %q", err, warned, want)
+	}
+	if _, warned, err = reached(t, quiet, hosts, func(a *Access) { a.Talkative = true }); err != nil || len(warned) != 3 {
+		t.Errorf("talkative: %v, warned %q, want all three", err, warned)
+	}
+	if _, warned, err = reached(t, "LogLevel quiet\n"+quiet, hosts, nil); err != nil || len(warned) != 0 {
+		t.Errorf("all quiet: %v, warned %q", err, warned)
+	}
+	all, _, err := reached(t, "Host web1\n LogLevel debug2\nHost web2\n LogLevel verbose\n", hosts, func(a *Access) { a.HostLog = log })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, two := all.byName["web1"], all.byName["web2"]; one.Log != log || two.Log != nil {
+		t.Errorf("logs of web1 %v, of web2 %v", one.Log, two.Log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"fleet/inventory"
 	"fleet/sshpool"
@@ -138,21 +139,32 @@ func unsupported(hosts []*inventory.Host) error {
 // shared keeps things that many hosts have alike, by what tells them apart.
 type shared[T any] struct {
 	byID map[string]T
-	all  []T // as they came up
+	all  []T                 // as they came up
+	said map[string][]string // what r.later was given when they were made
 }
 
-// get gives the thing of that id, made now if it is new.
-func (s *shared[T]) get(id string, make func() (T, error)) (T, error) {
+// get gives the thing of that id, made now if it is new. What is wrong with it
+// is wrong for each host that has it.
+func (s *shared[T]) get(r *resolver, id string, make func() (T, error)) (T, error) {
 	if have, ok := s.byID[id]; ok {
+		for _, text := range s.said[id] {
+			r.later(text)
+		}
 		return have, nil
 	}
+	before := len(r.said)
 	made, err := make()
 	if err != nil {
 		return made, err
 	}
 	s.byID[id] = made
 	s.all = append(s.all, made)
+	if len(r.said) > before {
+		s.said[id] = slices.Clone(r.said[before:])
+	}
 	return made, nil
 }
 
-func newShared[T any]() shared[T] { return shared[T]{byID: make(map[string]T)} }
+func newShared[T any]() shared[T] {
+	return shared[T]{byID: make(map[string]T), said: make(map[string][]string)}
+}

@@ -41,7 +41,7 @@ func (r *resolver) environment(found *sshconfig.Resolved) []string {
 	for _, v := range slices.Concat(found.SetEnv, []sshconfig.Value[string]{{}}, found.SendEnv) {
 		id.WriteString(v.V + "\x00")
 	}
-	list, _ := r.envs.get(id.String(), func() ([]string, error) {
+	list, _ := r.envs.get(r, id.String(), func() ([]string, error) {
 		var list []string
 		set := make(map[string]bool)
 		for _, v := range found.SetEnv {
@@ -68,7 +68,7 @@ func (r *resolver) algorithms(found *sshconfig.Resolved) (sshpool.Algorithms, er
 	if len(id) == 3 {
 		return sshpool.Algorithms{}, nil
 	}
-	return r.offers.get(id, func() (out sshpool.Algorithms, err error) {
+	return r.offers.get(r, id, func() (out sshpool.Algorithms, err error) {
 		defaults, supported := sshpool.DefaultAlgorithms(), sshpool.SupportedAlgorithms()
 		for _, list := range []struct {
 			keyword   string
