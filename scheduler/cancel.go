@@ -148,7 +148,7 @@ func (l *loop) unwindAll(why reason) {
 func (r *Remote) completed(c Completion) answer {
 	err := c.Err
 	if err == nil && !r.limited {
-		if _, ok := r.inflight.op.(Exec); ok {
+		if acts(r.inflight.op) != "" {
 			r.lost = nil
 		}
 		return answer{value: c.Value}
@@ -157,7 +157,7 @@ func (r *Remote) completed(c Completion) answer {
 		err = r.timeout(err)
 	}
 	if e := asError(err); e != nil && e.Outcome == Lost {
-		if _, ok := r.inflight.op.(Exec); ok {
+		if acts(r.inflight.op) != "" {
 			r.lost = e
 		}
 	}

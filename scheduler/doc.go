@@ -47,5 +47,6 @@
 // Every op that was submitted is awaited before its program is resumed, also
 // after it was cancelled, with one exception: a second stop unwinds all
 // programs at once and leaves ops in flight behind. Whoever owns the writers of
-// an [Exec] then closes the poller first.
+// an [Exec] or what the function of a
+// [Use] writes to then closes the poller first.
 package scheduler

@@ -51,8 +51,8 @@ type Remote struct {
 	expired   bool   // the grace time is over
 
 	used bool   // an op other than Do was submitted: there may be a connection
-	sent bool   // an Exec was submitted
-	lost *Error // how an Exec was lost, unless one after it completed
+	sent bool   // an op that acts on the host was submitted
+	lost *Error // how such an op was lost, unless one after it completed
 }
 
 type request struct {

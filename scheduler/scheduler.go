@@ -277,7 +277,7 @@ func (l *loop) resume(r *Remote, a answer) {
 		return
 	}
 	switch req.op.(type) {
-	case Exec:
+	case Exec, Use:
 		r.used, r.sent = true, true
 	case Do:
 	default:

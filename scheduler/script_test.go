@@ -21,7 +21,7 @@ import (
 //	program              steps of every host, or "program a b" for some
 //	  connect
 //	  exec CMD [5s]      a duration is the op's limit
-//	                     (connect, exec, do, sleep 1s, hold 1s, fail WORD, panic,
+//	                     (connect, exec, do, use WORD, sleep 1s, hold 1s, fail WORD, panic,
 //	                     goexit, doze 1s, defer CMD, defer-panic, retry CMD, persist CMD,
 //	                     swallow CMD)
 //	world
@@ -209,6 +209,8 @@ func (s *script) simple(r *scheduler.Remote, st step) error {
 		return execute(r, st)
 	case "do":
 		return r.Do(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, st.d)
+	case "use":
+		return r.Use(st.arg, func(ctx context.Context, _ any) error { <-ctx.Done(); return ctx.Err() }, st.d)
 	case "sleep":
 		return r.Sleep(st.d)
 	case "hold": // keeps the loop waiting

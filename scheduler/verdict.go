@@ -54,13 +54,13 @@ func asError(err error) *Error {
 // unwound is the verdict on a program that did not end by itself.
 func (l *loop) unwound(r *Remote) (Outcome, *Cause) {
 	outcome, cause := l.canceled(r)
-	_, executing := r.inflight.op.(Exec)
+	act := acts(r.inflight.op)
 	switch {
 	case r.lost != nil:
 		kept := r.lost.Cause
 		return Lost, &kept
-	case r.id != 0 && executing:
-		cause.Text += " with a command in flight"
+	case r.id != 0 && act != "":
+		cause.Text += " with " + act + " in flight"
 		return Lost, cause
 	case r.id == 0 && l.stops < 2 && r.why != byFault && l.plan.Grace > 0:
 		cause.Text += "; still busy after a grace of " + short(l.plan.Grace)

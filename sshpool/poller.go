@@ -174,6 +174,8 @@ func (p *Poller) do(ctx context.Context, host string, op scheduler.Op) (any, err
 		return p.exec(ctx, host, op)
 	case scheduler.Do:
 		return nil, op.F(ctx)
+	case scheduler.Use:
+		return nil, p.use(ctx, host, op)
 	case scheduler.Stop:
 		select {
 		case <-p.stops:
@@ -264,6 +266,29 @@ func (p *Poller) exec(ctx context.Context, host string, op scheduler.Exec) (any,
 		return scheduler.ExecResult{ExitCode: r.ExitCode, HasExit: r.HasExit, Signal: r.Signal,
 			StdoutBytes: r.StdoutBytes, StderrBytes: r.StderrBytes,
 			Lingering: r.Lingering, Took: r.Took}, outcome(err)
+	}
+}
+
+// use lends the host's connection to a function.
+func (p *Poller) use(ctx context.Context, host string, op scheduler.Use) error {
+	for n := 1; ; n++ {
+		l, fresh, err := p.lease(ctx, host)
+		if err != nil {
+			return outcome(err)
+		}
+		err = op.F(ctx, l.conn)
+		var e *Error
+		if !errors.As(err, &e) {
+			return err
+		}
+		if n == 1 && !fresh && e.Kind == KindConnLost && !e.Sent {
+			continue
+		}
+		var known *scheduler.Error
+		if errors.As(err, &known) {
+			return err
+		}
+		return outcome(err)
 	}
 }
 

@@ -9,6 +9,7 @@
 //	             transport.go and hops.go; explain.go tells a user
 //	engine.go    the run itself: scheduler, pool and sink put together
 //	kept.go      connections that outlive a run
+//	program.go   what is done on each host: a command, or other work
 //	results.go   from the scheduler's events to the sink's
 package engine
 
@@ -25,7 +26,6 @@ import (
 	"fleet/internal/output"
 	"fleet/scheduler"
 	"fleet/sshpool"
-	"fleet/tasks"
 )
 
 // Run is one prepared run. Make it with New, carry it out once with Run, then Close it.
@@ -89,12 +89,11 @@ func (r *Run) Close() error {
 // error is nil however the hosts end: it tells of a request that cannot be run,
 // or of a fault of fleet's own beside the summary of what was done by then.
 func (r *Run) Run(sink event.Sink) (event.Summary, error) {
-	res := &results{sink: sink, store: r.store, limit: r.req.MaxOutput, keep: r.req.Keep, log: r.req.Log, open: map[string]*streams{}}
-	command := tasks.Command{Line: r.req.Command, Limit: r.req.Timeout, Output: res.output}
+	res := &results{sink: sink, store: r.store, limit: r.req.MaxOutput, keep: r.req.Keep, log: r.req.Log, open: map[string]*streams{}, jobs: map[string]*job{}}
 	plan := scheduler.Plan{
 		Hosts:    r.hosts(),
 		Total:    len(r.req.Hosts),
-		Program:  command.Program(),
+		Program:  r.program(res),
 		Fanout:   r.req.Fanout,
 		Serial:   r.req.Serial,
 		MaxFail:  r.req.MaxFail,

@@ -15,11 +15,14 @@ type Request struct {
 	Kept    *Kept
 	Hosts   []*inventory.Host
 	Command string
+	// Work, where not nil, is done on each host in place of Command, which then
+	// only says what the run is called.
+	Work *Work
 
 	Fanout    int               // hosts at once, at least 1
 	Serial    []scheduler.Batch // nil: one batch
 	MaxFail   scheduler.Budget  // zero: no budget
-	Timeout   time.Duration     // per command, 0: none
+	Timeout   time.Duration     // per command, or of Work, 0: none
 	Deadline  time.Duration     // whole run, 0: none
 	MaxOutput int64             // bytes shown of each stream of a host
 	Keep      bool              // results carry the output, for a sink that shows it whole

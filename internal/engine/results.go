@@ -23,6 +23,7 @@ type results struct {
 	keep  bool
 	log   *slog.Logger
 	open  map[string]*streams // hosts whose command was sent and has not ended
+	jobs  map[string]*job     // hosts whose Work was begun and has not ended
 }
 
 type streams struct{ stdout, stderr stream }
@@ -36,6 +37,7 @@ type stream struct {
 	sink    event.Sink
 	host    string
 	name    event.Stream
+	bytes   int64           // all that came
 	left    int64           // may still be shown
 	cut     bool            // more came than that
 	capture *output.Capture // nil: nothing is kept
@@ -47,6 +49,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	if s.over {
 		return len(p), nil
 	}
+	s.bytes += int64(len(p))
 	shown := p[:min(int64(len(p)), s.left)]
 	s.left -= int64(len(shown))
 	s.cut = s.cut || len(shown) < len(p)
@@ -99,7 +102,8 @@ func (r *results) observe(ev scheduler.Event) {
 
 func (r *results) result(ev scheduler.Event) event.Result {
 	res := event.Result{Host: ev.Host, Outcome: ev.Outcome, Cause: ev.Cause, Time: ev.Time}
-	if v, ok := ev.Value.(*tasks.CommandResult); ok {
+	switch v := ev.Value.(type) {
+	case *tasks.CommandResult:
 		res.Detail = KeyDetail(v.Err)
 		res.Attempts, res.Connect = v.Connect.Attempts, v.Connect.Took
 		res.Run, res.Signal, res.Lingering = v.Exec.Took, v.Exec.Signal, v.Exec.Lingering
@@ -107,12 +111,22 @@ func (r *results) result(ev scheduler.Event) event.Result {
 		if v.Exec.HasExit {
 			res.ExitCode = &v.Exec.ExitCode
 		}
+	case *tasks.WorkResult:
+		res.Detail = KeyDetail(v.Err)
+		res.Attempts, res.Connect, res.Run = v.Connect.Attempts, v.Connect.Took, v.Took
+		if job := r.jobs[ev.Host]; job != nil {
+			delete(r.jobs, ev.Host)
+			res.Transfer = job.leave()
+		}
 	}
 	if s := r.open[ev.Host]; s != nil {
 		delete(r.open, ev.Host)
 		var cut [2]bool
 		res.Stdout, cut[0] = s.stdout.end()
 		res.Stderr, cut[1] = s.stderr.end()
+		if res.Transfer != nil {
+			res.StdoutBytes, res.StderrBytes = s.stdout.bytes, s.stderr.bytes
+		}
 		res.Truncated = cut[0] || cut[1]
 		res.Unstored = res.Stdout.Truncated() || res.Stderr.Truncated()
 	}

@@ -21,7 +21,7 @@ const (
 // Run says what is about to be done.
 type Run struct {
 	ID      string // ULID
-	Command string // what is sent to each host
+	Command string // what is sent to each host, or what else is done there: "push app.conf /etc/"
 	Hosts   int
 	Time    time.Time
 }
@@ -52,6 +52,7 @@ type Result struct {
 	Connect     time.Duration
 	Run         time.Duration
 	Time        time.Time
+	Transfer    *Transfer // of a push or pull, as far as it came; nil for a command
 	// What was kept; nil if nothing was. The sink that is given the result owns
 	// the captures and discards them when it needs them no more.
 	Stdout, Stderr *output.Capture

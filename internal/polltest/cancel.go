@@ -13,6 +13,7 @@ func checkCancelAtOnce(d *driver) {
 		scheduler.Exec{Command: "true"},
 		scheduler.Exec{Command: "sleep 1000"},
 		scheduler.Do{F: func(ctx context.Context) error { return ctx.Err() }},
+		scheduler.Use{What: "look", F: func(ctx context.Context, _ any) error { return ctx.Err() }},
 		scheduler.Release{},
 	}
 	for _, op := range ops {
@@ -123,4 +124,19 @@ func checkCancelStop(d *driver) {
 	stop = d.submit("", scheduler.Stop{})
 	d.Stop()
 	d.ok(d.await(stop))
+}
+
+func checkCancelUse(d *driver) {
+	running := make(chan struct{})
+	id := d.submit(d.Host, scheduler.Use{What: "look", F: func(ctx context.Context, _ any) error {
+		close(running)
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	<-running
+	d.poll(past)
+	d.inFlight(id)
+	d.Poller.Cancel(id)
+	d.canceled(d.await(id))
+	d.exited(d.await(d.submit(d.Host, scheduler.Exec{Command: "true"})), 0)
 }

@@ -228,3 +228,39 @@ func checkNoLateWrites(d *driver) {
 		w.mu.Unlock()
 	}
 }
+
+func checkUse(d *driver) {
+	want := errors.New("my own error")
+	use := func(f func(ctx context.Context, conn any) error) scheduler.ID {
+		return d.submit(d.Host, scheduler.Use{What: "look", F: f})
+	}
+	for range 2 { // with a connection of its own, then with the same
+		var conn any
+		d.ok(d.await(use(func(ctx context.Context, c any) error { conn = c; return ctx.Err() })))
+		if conn == nil {
+			d.t.Error("use got no connection")
+		}
+	}
+	if c := d.await(use(func(context.Context, any) error { return want })); !errors.Is(c.Err, want) {
+		d.t.Errorf("error %v, want that of F", c.Err)
+	}
+
+	gate := make(chan struct{})
+	waiting := use(func(ctx context.Context, _ any) error {
+		select {
+		case <-gate:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	d.exited(d.await(d.submit(d.Host, scheduler.Exec{Command: "true"})), 0) // beside it
+	d.inFlight(waiting)
+	close(gate)
+	d.ok(d.await(waiting))
+}
+
+func checkUsePanic(d *driver) {
+	c := d.await(d.submit(d.Host, scheduler.Use{What: "look", F: func(context.Context, any) error { panic("boom") }}))
+	d.internal(c)
+}

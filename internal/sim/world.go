@@ -2,6 +2,7 @@ package sim
 
 import (
 	"container/heap"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -73,6 +74,9 @@ type World struct {
 	beside  beside
 }
 
+// Link is what the function of a Use gets for a connection: the host's name.
+type Link string
+
 // link is the connection to a host.
 type link struct {
 	tries int
@@ -91,7 +95,7 @@ type inFlight struct {
 	fate     string
 	code     int
 	canceled bool
-	task     *task // of a Do
+	task     *task // of a Do or a Use
 }
 
 // NewWorld returns the world of some options.
@@ -160,6 +164,16 @@ func (w *World) Submit(id scheduler.ID, host string, op scheduler.Op) {
 		w.schedule(f, w.latency(dice, time.Second))
 	case scheduler.Connect:
 		w.schedule(f, w.connect(f, dice))
+	case scheduler.Use:
+		took := time.Duration(0)
+		if !w.links[host].up {
+			took = w.connect(f, dice)
+		}
+		if f.fate == FateOK {
+			f.task = w.beside.start(func(ctx context.Context) error { return op.F(ctx, Link(host)) })
+			took += w.latency(dice, time.Second)
+		}
+		w.schedule(f, took)
 	case scheduler.Exec:
 		took := time.Duration(0)
 		if !w.links[host].up {

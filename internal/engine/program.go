@@ -1,0 +1,101 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"fleet/internal/event"
+	"fleet/inventory"
+	"fleet/scheduler"
+	"fleet/sshpool"
+	"fleet/tasks"
+)
+
+// Work is what a run does on each host where it is no command.
+type Work struct {
+	What string // in one word, a noun: push, pull
+	// Do does it. It runs beside the run's loop, for many hosts at once, and
+	// returns when ctx ends. The transfer is what was done by then, also beside
+	// an error; an *sshpool.Error or a *scheduler.Error tells its cause.
+	Do func(ctx context.Context, j Job) (*event.Transfer, error)
+}
+
+// Job is the work on one host.
+type Job struct {
+	Host *inventory.Host
+	Conn *sshpool.Conn
+	// Stdout and Stderr get what the host has to show, as a command's output;
+	// each is for one goroutine at a time. What is written after Do has returned
+	// is dropped.
+	Stdout, Stderr io.Writer
+	// Progress tells how far the work has come. It does not block.
+	Progress func(event.Progress)
+}
+
+// program is what is done on each host.
+func (r *Run) program(res *results) scheduler.Program {
+	work := r.req.Work
+	if work == nil {
+		return tasks.Command{Line: r.req.Command, Limit: r.req.Timeout, Output: res.output}.Program()
+	}
+	hosts := make(map[string]*inventory.Host, len(r.req.Hosts))
+	for _, h := range r.req.Hosts {
+		hosts[h.Name] = h
+	}
+	begin := func(host string) func(context.Context, any) error {
+		j := res.begin(hosts[host])
+		return func(ctx context.Context, conn any) error { return j.do(ctx, conn, work) }
+	}
+	return tasks.Work{What: work.What, Limit: r.req.Timeout, Begin: begin}.Program()
+}
+
+// begin opens the books of one host's Work.
+func (r *results) begin(host *inventory.Host) *job {
+	j := &job{Job: Job{Host: host}}
+	j.Stdout, j.Stderr = r.output(host.Name)
+	sink, _ := r.sink.(event.ProgressSink)
+	j.Progress = func(p event.Progress) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		if sink != nil && !j.over {
+			p.Host = host.Name
+			sink.Progress(p)
+		}
+	}
+	r.jobs[host.Name] = j
+	return j
+}
+
+// job is a Work under way. A run that is left at once does not wait for it.
+type job struct {
+	Job
+	mu   sync.Mutex
+	over bool // the host has its result
+	did  *event.Transfer
+}
+
+func (j *job) do(ctx context.Context, conn any, work *Work) error {
+	lent := j.Job
+	var ok bool
+	if lent.Conn, ok = conn.(*sshpool.Conn); !ok {
+		return fmt.Errorf("%s: connection is a %T", work.What, conn)
+	}
+	did, err := work.Do(ctx, lent)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.did = did
+	return err
+}
+
+// leave lets nothing more through and gives what is known to be done.
+func (j *job) leave() *event.Transfer {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.over = true
+	if j.did == nil {
+		return new(event.Transfer)
+	}
+	return j.did
+}

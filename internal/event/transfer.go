@@ -1,0 +1,34 @@
+package event
+
+import "time"
+
+// Transfer is what a push or pull did on one host. With DryRun it is what would
+// be done. A file is what is no folder: a link, too.
+type Transfer struct {
+	Sent    int   // files that were copied
+	Skipped int   // files that were there, unchanged
+	Deleted int   // files and folders that were removed, as they are not in the source
+	Folders int   // folders that were made
+	Refused int   // entries that were not taken; each is told in the output
+	Bytes   int64 // of the content of files that were sent
+	Way     string
+	DryRun  bool
+	// What the host could not do, though all is in its place.
+	NotAtomic bool // a name was free for a moment while files were exchanged
+	NotSynced bool // the content may not be on disk yet
+	Resumed   int64
+}
+
+// Progress is how far the transfer of one host has come. A total is 0 as long as
+// it is not known.
+type Progress struct {
+	Host         string
+	Bytes, Total int64 // of content
+	Files, Count int   // files done, of so many
+	Time         time.Time
+}
+
+// ProgressSink is a Sink that wants to know how transfers go on. Progress is
+// called from many goroutines, for one host in order, a few times a second at
+// most, and before that host's Result.
+type ProgressSink interface{ Progress(Progress) }
