@@ -63,6 +63,7 @@ fact of each host. Patterns are explained by 'fleet hosts --help'.`,
 		},
 	}
 	o.inventory.declare(c)
+	o.inventory.declareChoice(e, c)
 	o.connect.declare(c)
 	fs := c.Flags()
 	fs.IntVarP(&o.fanout, "fanout", "f", 100, "hosts at once")
@@ -93,13 +94,12 @@ func runDoctor(ctx context.Context, e *env, o *doctorOptions, pattern string) er
 	if err := o.check(); err != nil {
 		return err
 	}
-	inv, err := o.inventory.load(e)
+	hosts, err := o.inventory.choose(e, pattern)
 	if err != nil {
 		return err
 	}
-	hosts, err := inv.Select(pattern)
-	if err != nil {
-		return usage(err)
+	if len(hosts) == 0 {
+		return o.inventory.none(pattern)
 	}
 	count := &examined{all: len(hosts)}
 	status := count.status(e)

@@ -62,6 +62,7 @@ inventory.`,
 		},
 	}
 	o.inventory.declare(c)
+	o.inventory.declareChoice(e, c)
 	c.Flags().StringVarP(&o.output, "output", "o", "names", "`FORMAT`: "+strings.Join(hostsOutputs, ", "))
 	c.Flags().BoolVar(&o.vars, "vars", false, "show variables and connection settings too")
 	c.Flags().StringVar(&o.sshHost, "ssh", "", "print how `HOST` is reached: [user@]host[:port] or ssh:// URI")
@@ -76,9 +77,9 @@ func runHosts(e *env, o *hostsOptions, pattern string) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := inv.Select(pattern)
+	hosts, err := o.inventory.chooseFrom(e, inv, pattern)
 	if err != nil {
-		return usage(err)
+		return err
 	}
 	out := bufio.NewWriterSize(e.stdout, 64<<10)
 	switch o.output {

@@ -15,8 +15,9 @@ import (
 
 // inventoryFlags say where the inventory is.
 type inventoryFlags struct {
-	paths []string
-	flags *pflag.FlagSet // of the command
+	paths  []string
+	choice choiceFlags
+	flags  *pflag.FlagSet // of the command
 }
 
 func (f *inventoryFlags) declare(c *cobra.Command) {

@@ -55,6 +55,7 @@ Output goes to standard output, everything else to standard error.`,
 		},
 	}
 	o.inventory.declare(c)
+	o.inventory.declareChoice(e, c)
 	o.connect.declare(c)
 	o.rollout.declare(c)
 	o.show.declare(c)
@@ -95,16 +96,12 @@ func (o *runOptions) line(words []string) string {
 }
 
 func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) error {
-	inv, err := o.inventory.load(e)
+	hosts, err := o.inventory.choose(e, pattern)
 	if err != nil {
 		return err
 	}
-	hosts, err := inv.Select(pattern)
-	if err != nil {
-		return usage(err)
-	}
 	if len(hosts) == 0 {
-		return usage(fmt.Errorf("%s selects no host", quoteWord(pattern)))
+		return o.inventory.none(pattern)
 	}
 	if o.timeout < 0 {
 		return usagef("--timeout %v: a time cannot be negative", o.timeout)

@@ -52,6 +52,7 @@ wrong is told with its line number, and Ctrl-C ends all.`,
 		},
 	}
 	o.inventory.declare(c)
+	o.inventory.declareChoice(e, c)
 	o.connect.declare(c)
 	o.rollout.declare(c)
 	o.show.declare(c)
@@ -86,14 +87,14 @@ func runShell(ctx context.Context, e *env, o *shellOptions, pattern string) erro
 	if err != nil {
 		return err
 	}
-	hosts, err := inv.Select(pattern)
+	hosts, err := o.inventory.chooseFrom(e, inv, pattern)
 	if err != nil {
-		return usage(err)
+		return err
 	}
 	person := isTerminal(e.stdin) && isTerminal(e.stderr)
 	switch {
 	case len(hosts) == 0:
-		return usagef("no host is in %s", quoteWord(pattern))
+		return o.inventory.none(pattern)
 	case o.timeout < 0:
 		return usagef("--timeout %v: a time cannot be negative", o.timeout)
 	case o.stop && person:
@@ -110,7 +111,7 @@ func runShell(ctx context.Context, e *env, o *shellOptions, pattern string) erro
 	if _, err := o.show.sink(e); err != nil {
 		return err
 	}
-	b := &broadcast{e: e, o: o, inv: inv, person: person, session: shell.NewSession(inv, hosts)}
+	b := &broadcast{e: e, o: o, inv: inv, person: person, session: shell.NewSession(narrowed{inv, &o.inventory.choice}, hosts)}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}

@@ -58,8 +58,9 @@ type trustOptions struct {
 
 var trustOutputs = []string{"text", "json"}
 
-func (o *trustOptions) declare(c *cobra.Command) {
+func (o *trustOptions) declare(e *env, c *cobra.Command) {
 	o.inventory.declare(c)
+	o.inventory.declareChoice(e, c)
 	o.connect.declare(c)
 	_ = c.Flags().MarkHidden("hostkeys") // fails for an undeclared flag only
 	fs := c.Flags()
@@ -104,15 +105,11 @@ func (o *trustOptions) check(c *cobra.Command) error {
 
 // hosts are those that pattern selects.
 func (o *trustOptions) hosts(e *env, pattern string) ([]*inventory.Host, error) {
-	inv, err := o.inventory.load(e)
-	if err != nil {
-		return nil, err
+	hosts, err := o.inventory.choose(e, pattern)
+	if err == nil && len(hosts) == 0 {
+		err = o.inventory.none(pattern)
 	}
-	hosts, err := inv.Select(pattern)
-	if err != nil {
-		return nil, usage(err)
-	}
-	return hosts, nil
+	return hosts, err
 }
 
 // sink shows progress and, at the end, which hosts did not answer.
@@ -140,9 +137,6 @@ func (o *trustOptions) scan(ctx context.Context, e *env, pattern string, knownFi
 	hosts, err := o.hosts(e, pattern)
 	if err != nil {
 		return nil, err
-	}
-	if len(hosts) == 0 {
-		return nil, usagef("no hosts to ask")
 	}
 	stop := catchInterrupts()
 	defer func() {

@@ -55,7 +55,7 @@ is asked, which needs --from.`,
 			return runTrustApprove(c.Context(), e, o, args[0])
 		},
 	}
-	o.declare(c)
+	o.declare(e, c)
 	c.Flags().BoolVar(&o.yes, "yes", false, "do not ask; needs --from")
 	c.Flags().StringVar(&o.from, "from", "", "approve only keys that are in `FILE`, - for standard input")
 	return c

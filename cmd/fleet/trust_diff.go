@@ -31,7 +31,7 @@ Ends with status 3 where there is such a key, so that a cron job can watch.`,
 			return runTrustDiff(c.Context(), e, o, args[0])
 		},
 	}
-	o.declare(c)
+	o.declare(e, c)
 	return c
 }
 

@@ -39,6 +39,7 @@ the hosts is told.`,
 		},
 	}
 	o.inventory.declare(c)
+	o.inventory.declareChoice(e, c)
 	o.connect.declare(c)
 	hideLogin(c)
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "only show what would be removed")

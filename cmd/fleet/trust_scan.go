@@ -36,7 +36,7 @@ Nothing is written down; 'fleet trust approve' does that.`,
 			return runTrustScan(c.Context(), e, o, args[0])
 		},
 	}
-	o.declare(c)
+	o.declare(e, c)
 	return c
 }
 
