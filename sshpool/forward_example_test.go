@@ -55,26 +55,39 @@ func ExampleTarget_jump() {
 	// <nil>
 }
 
-// What connects to port 8080 of the host is served here. (There is no output, as
-// the servers of these examples do not listen for others.)
+// What connects to a port of the host is served here.
 func ExampleConn_Listen() {
-	var conn *sshpool.Conn // from Dial or a Pool
-	serve := func(ctx context.Context) error {
-		ln, err := conn.Listen(ctx, "tcp", "localhost:8080")
-		if err != nil {
-			return err
-		}
-		defer ln.Close()
-		for {
-			stream, err := ln.Accept()
-			if err != nil {
-				return err // net.ErrClosed after Close
-			}
-			go func(c net.Conn) {
-				defer c.Close()
-				io.WriteString(c, "hello\n")
-			}(stream)
-		}
+	targets, end := fleet(nil, "web1")
+	defer end()
+	ctx := context.Background()
+	conn, err := sshpool.Dial(ctx, targets[0])
+	if err != nil {
+		log.Fatal(err)
 	}
-	_ = serve
+	defer conn.Close()
+
+	ln, err := conn.Listen(ctx, "tcp", "localhost:0") // port 0: any that is free
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		stream, err := ln.Accept()
+		if err != nil {
+			return // net.ErrClosed after Close
+		}
+		defer stream.Close()
+		io.WriteString(stream, "hello\n")
+	}()
+
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	client, err := net.Dial("tcp", net.JoinHostPort(targets[0].Address, port)) // somebody on the host
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	text, err := io.ReadAll(client)
+	fmt.Printf("%q %v\n", text, err)
+	// Output:
+	// "hello\n" <nil>
 }

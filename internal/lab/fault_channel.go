@@ -25,7 +25,7 @@ func channelFaults() []fault {
 			}},
 		{"max-sessions", "N", "at most N sessions at once on one connection, as MaxSessions",
 			func(b *behavior, v value) { b.maxSessions = v.count() }},
-		{"no-forward", "", "connections to other hosts are refused, as by AllowTcpForwarding no",
+		{"no-forward", "", "forwarding is refused both ways, as by AllowTcpForwarding no",
 			func(b *behavior, _ value) { b.noForward = true }},
 		{"hang-exec", "", "the request to run a command is never answered",
 			func(b *behavior, _ value) { b.muteExec = true }},

@@ -68,6 +68,12 @@ func (w *wire) carry(nc ssh.NewChannel, addr string) {
 		return
 	}
 	w.host.forwarded.Add(1)
+	w.join(ch, reqs, c)
+}
+
+// join copies both ways between a channel and a connection until both have
+// ended. It closes the channel.
+func (w *wire) join(ch ssh.Channel, reqs <-chan *ssh.Request, c net.Conn) {
 	defer ch.Close()
 	go ssh.DiscardRequests(reqs)
 	back := make(chan struct{})

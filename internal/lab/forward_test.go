@@ -3,6 +3,8 @@ package lab
 import (
 	"bufio"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
 )
@@ -34,5 +36,40 @@ func TestForward(t *testing.T) {
 		if _, err := c.Dial("tcp", addr); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", addr, err, want)
 		}
+	}
+}
+
+// TestListen has a host of a lab listen for its client, and stop to.
+func TestListen(t *testing.T) {
+	l := start(t, Config{Names: []string{"web", "closed"}, Faults: map[string]Fault{"closed": "no-forward"}})
+	ln, err := dial(t, l, l.Host("web")).Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	addr := net.JoinHostPort(l.Host("web").Address, port)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(served, "hello")
+	served.Close()
+	if text, err := io.ReadAll(c); string(text) != "hello\n" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	c.Close()
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("it listens after the end")
+	}
+	if _, err := dial(t, l, l.Host("closed")).Listen("tcp", "127.0.0.1:0"); err == nil {
+		t.Error("a host that forwards nothing listens")
 	}
 }

@@ -204,7 +204,7 @@ func (w *wire) serve() {
 	for _, f := range h.behavior.ready {
 		f(w, conn)
 	}
-	w.serveChannels(conn.User(), channels, requests)
+	w.serveChannels(conn, channels, requests)
 }
 
 // loggedIn takes the connection off the count of half open ones.

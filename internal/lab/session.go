@@ -36,8 +36,10 @@ type Exit struct {
 
 // serveChannels answers everything a logged-in client asks for, until the
 // connection ends.
-func (w *wire) serveChannels(user string, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
+func (w *wire) serveChannels(conn ssh.Conn, channels <-chan ssh.NewChannel, requests <-chan *ssh.Request) {
 	var open atomic.Int64
+	listening := listeners{}
+	defer listening.closeAll()
 	for channels != nil || requests != nil {
 		select {
 		case nc, ok := <-channels:
@@ -45,15 +47,13 @@ func (w *wire) serveChannels(user string, channels <-chan ssh.NewChannel, reques
 				channels = nil
 				continue
 			}
-			w.openChannel(user, nc, &open)
+			w.openChannel(conn.User(), nc, &open)
 		case r, ok := <-requests:
 			if !ok {
 				requests = nil
 				continue
 			}
-			if r.WantReply {
-				r.Reply(false, nil)
-			}
+			w.global(conn, listening, r)
 		}
 	}
 }
