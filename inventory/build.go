@@ -1,9 +1,11 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"strings"
 )
 
@@ -27,15 +29,23 @@ const (
 )
 
 // build merges the documents of files; errors of reading them are in rep already.
-func build(files []string, docs []*document, rep *report, limit int) (*Inventory, error) {
+func build(files []string, docs []*document, rep *report, limit int, late ...func(Known) []*Content) (*Inventory, error) {
+	docs = slices.Clone(docs)
+	slices.SortStableFunc(docs, func(x, y *document) int { return cmp.Compare(x.layer(), y.layer()) })
 	b := &builder{docs: docs, rep: rep, limit: limit}
-	b.inv = &Inventory{byName: make(map[string]int32), byGroup: make(map[string]int32)}
+	b.inv = &Inventory{byName: make(map[string]int32), byGroup: make(map[string]int32), from: b}
 	b.members.init(limit * maxMemberships)
-	for i, doc := range docs {
-		b.addHosts(i, doc)
-	}
-	for _, doc := range docs {
-		b.addGroups(doc)
+	b.addAll(0)
+	b.fillUngrouped()
+	if plain := len(b.docs); len(late) > 0 {
+		for _, more := range late {
+			for _, c := range more(Known{b.inv}) {
+				c.Overlay()
+				rep.join(&c.rep)
+				b.docs = append(b.docs, &c.doc)
+			}
+		}
+		b.addAll(plain)
 	}
 	b.linkGroups()
 	if err := rep.result(files); err != nil {
@@ -47,6 +57,16 @@ func build(files []string, docs []*document, rep *report, limit int) (*Inventory
 		return nil, err
 	}
 	return b.inv, nil
+}
+
+// addAll adds what documents say, beginning with the one of index from.
+func (b *builder) addAll(from int) {
+	for i, doc := range b.docs[from:] {
+		b.addHosts(from+i, doc)
+	}
+	for _, doc := range b.docs[from:] {
+		b.addGroups(doc)
+	}
 }
 
 // host finds or makes the host; nil if there would be too many.
@@ -62,7 +82,7 @@ func (b *builder) host(name string, file string, n *names) (int32, bool) {
 		b.chunk = make([]Host, 0, chunkSize)
 	}
 	i := int32(len(b.inv.hosts))
-	b.chunk = append(b.chunk, Host{Name: name, index: i, inv: b.inv, Source: Position{File: file, Line: n.node.Line, Column: n.node.Column}})
+	b.chunk = append(b.chunk, Host{Name: name, index: i, inv: b.inv, Source: Position{File: file, Line: n.at.Line, Column: n.at.Column}})
 	b.inv.hosts = append(b.inv.hosts, &b.chunk[len(b.chunk)-1])
 	b.inv.byName[name] = i
 	b.own = append(b.own, noEntry)
@@ -74,19 +94,22 @@ func (b *builder) host(name string, file string, n *names) (int32, bool) {
 // tooMany says so once.
 func (b *builder) tooMany(file string, n *names) {
 	if b.limit > 0 {
-		b.badAt(file, n, n.node.Value, fmt.Sprintf("more than %d hosts", b.limit), "")
+		b.badAt(file, n, n.word(), fmt.Sprintf("more than %d hosts", b.limit), "")
 		b.limit = 0
 	}
 }
 
 func (b *builder) badAt(file string, n *names, word, msg, hint string) {
-	b.rep.add(&Error{File: file, Line: n.node.Line, Column: n.node.Column, Word: word, Msg: msg, Hint: hint})
+	b.rep.add(&Error{File: file, Line: n.at.Line, Column: n.at.Column, Word: word, Msg: msg, Hint: hint})
 }
 
 func (b *builder) addHosts(file int, doc *document) {
 	total := 0
 	for i := range doc.hosts {
 		e := &doc.hosts[i]
+		if doc.overlay {
+			continue
+		}
 		// Names of one file hardly overlap: do not even begin on too many.
 		if total += e.names.size(); total > b.limit {
 			b.tooMany(doc.file, &e.names)
@@ -110,7 +133,11 @@ func (b *builder) addNames(e *hostEntry, id int32, file string) {
 		defer stop()
 		address = next
 	}
+	overlay := b.docs[e.file].overlay
 	e.names.each(func(name string) bool {
+		if _, known := b.inv.byName[name]; overlay && !known {
+			return true
+		}
 		h, ok := b.host(name, file, &e.names)
 		if !ok {
 			return false
@@ -140,7 +167,7 @@ func (b *builder) addEntry(host, id int32) bool {
 		o := b.entries[other]
 		if o.file == e.file && (o.names.set == nil) == (e.names.set == nil) {
 			name := b.inv.hosts[host].Name
-			hint := fmt.Sprintf("first at line %d, column %d; one name by itself may refine a range", o.names.node.Line, o.names.node.Column)
+			hint := fmt.Sprintf("first at line %d, column %d; one name by itself may refine a range", o.names.at.Line, o.names.at.Column)
 			b.badAt(b.docs[e.file].file, &e.names, name, fmt.Sprintf("duplicate host %q", name), hint)
 			return false
 		}
@@ -180,14 +207,18 @@ func (b *builder) addGroups(doc *document) {
 	for i := range doc.groups {
 		e := &doc.groups[i]
 		at, ok := b.inv.byGroup[e.name]
+		if !ok && doc.overlay {
+			continue
+		}
 		if !ok {
-			at = int32(len(b.inv.groups))
-			b.inv.byGroup[e.name] = at
-			pos := Position{File: doc.file, Line: e.node.Line, Column: e.node.Column}
-			b.inv.groups = append(b.inv.groups, &Group{Name: e.name, patch: &patch{}, pos: pos})
+			at = b.newGroup(e.name, Position{File: doc.file, Line: e.at.Line, Column: e.at.Column})
+			b.inv.groups[at].byName = doc.byName
 		}
 		g := b.inv.groups[at]
-		g.patch = mergePatches(g.patch, e.patch)
+		g.patches[doc.layer()] = append(g.patches[doc.layer()], e.patch)
+		if e.priority != 0 {
+			g.priority = e.priority
+		}
 		g.kids = append(g.kids, e.children...)
 		for j := range e.hosts {
 			n := &e.hosts[j]
@@ -196,10 +227,37 @@ func (b *builder) addGroups(doc *document) {
 				return ok && b.members.add(h, at)
 			})
 			if b.members.total > b.members.limit {
-				b.badAt(doc.file, n, n.node.Value, fmt.Sprintf("groups name hosts more than %d times", b.members.limit), "put groups into groups by children")
+				b.badAt(doc.file, n, n.word(), fmt.Sprintf("groups name hosts more than %d times", b.members.limit), "put groups into groups by children")
 				return
 			}
 		}
+	}
+}
+
+func (b *builder) newGroup(name string, pos Position) int32 {
+	at := int32(len(b.inv.groups))
+	b.inv.byGroup[name] = at
+	b.inv.groups = append(b.inv.groups, &Group{Name: name, index: at, pos: pos})
+	return at
+}
+
+// fillUngrouped puts the hosts that are in no group into Ungrouped, where a
+// source has it so.
+func (b *builder) fillUngrouped() {
+	i := slices.IndexFunc(b.docs, func(d *document) bool { return d.ungrouped })
+	if i < 0 {
+		return
+	}
+	at, ok := b.inv.byGroup[Ungrouped]
+	for host := range b.inv.hosts {
+		if b.members.state[host] != 0 {
+			continue
+		}
+		if !ok {
+			at, ok = b.newGroup(Ungrouped, Position{File: b.docs[i].file, Line: 1, Column: 1}), true
+			b.inv.groups[at].byName = b.docs[i].byName
+		}
+		b.members.add(int32(host), at)
 	}
 }
 

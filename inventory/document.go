@@ -18,12 +18,13 @@ const (
 	maxVars   = 100_000    // values in one set of variables, aliases followed
 )
 
-// document is one parsed file.
+// document is one parsed source.
 type document struct {
 	file     string
 	defaults *patch
 	hosts    []hostEntry
 	groups   []groupEntry
+	traits
 }
 
 // hostEntry is one key under hosts.
@@ -34,11 +35,30 @@ type hostEntry struct {
 	file      int  // index of the document
 }
 
+// Mark is a place in the text of a source.
+type Mark struct {
+	Line, Column int // from 1, Column in characters; 0 where unknown
+}
+
+func markOf(n *yaml.Node) Mark { return Mark{n.Line, n.Column} }
+
 // names is a host set with its place; plain where it is a single name.
 type names struct {
 	plain string
 	set   *Set
-	node  *yaml.Node
+	at    Mark
+}
+
+// word is the names as written, or nearly.
+func (n *names) word() string {
+	if n.set == nil {
+		return n.plain
+	}
+	parts := make([]string, len(n.set.terms))
+	for i := range n.set.terms {
+		parts[i] = n.set.terms[i].text
+	}
+	return strings.Join(parts, ",")
 }
 
 func (n *names) size() int {
@@ -59,8 +79,9 @@ func (n *names) each(yield func(string) bool) {
 // groupEntry is one key under groups.
 type groupEntry struct {
 	name     string
-	node     *yaml.Node
+	at       Mark
 	patch    *patch
+	priority int // of groups of equal depth, the higher is the stronger
 	hosts    []names
 	children []childRef
 }
@@ -85,9 +106,8 @@ func (r *reader) bad(n *yaml.Node, word, msg, hint string) {
 	r.rep.add(&Error{File: r.file, Line: n.Line, Column: n.Column, Word: word, Msg: msg, Hint: hint})
 }
 
-func (r *reader) pos(n *yaml.Node) Position {
-	return Position{File: r.file, Line: n.Line, Column: n.Column}
-}
+// patch is a new one for an entry of the file.
+func (r *reader) patch() *patch { return &patch{file: r.file} }
 
 func newReader(file string, rep *report, limit int) *reader {
 	return &reader{file: file, rep: rep, limit: limit, vars: make(map[*yaml.Node]*converted)}

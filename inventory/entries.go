@@ -9,7 +9,7 @@ import (
 )
 
 func (r *reader) defaults(n *yaml.Node) *patch {
-	p := &patch{}
+	p := r.patch()
 	r.pairs(n, place{kind: "defaults"}, func(key, value *yaml.Node) {
 		if !r.setting(p, nil, key, value) {
 			r.unknownField(key, "vars")
@@ -48,7 +48,7 @@ func (r *reader) hostPatch(e *hostEntry, key, n *yaml.Node) *patch {
 	if isNull(deref(n)) {
 		return nil
 	}
-	p := &patch{}
+	p := r.patch()
 	r.pairs(n, place{"host", key.Value}, func(key, value *yaml.Node) {
 		if !r.setting(p, e, key, value) {
 			r.unknownField(key, "vars")
@@ -60,7 +60,7 @@ func (r *reader) hostPatch(e *hostEntry, key, n *yaml.Node) *patch {
 
 func (r *reader) groups(doc *document, n *yaml.Node) {
 	r.pairs(n, place{kind: "groups"}, func(key, value *yaml.Node) {
-		g := groupEntry{name: key.Value, node: key, patch: &patch{}}
+		g := groupEntry{name: key.Value, at: markOf(key), patch: r.patch()}
 		valid := r.checkGroupName(key)
 		r.pairs(value, place{"group", g.name}, func(key, value *yaml.Node) {
 			switch {
@@ -103,7 +103,7 @@ func (r *reader) children(n *yaml.Node) []childRef {
 	var refs []childRef
 	for _, names := range r.nameList(n, "a group") {
 		names.each(func(name string) bool {
-			refs = append(refs, childRef{name: name, pos: r.pos(names.node)})
+			refs = append(refs, childRef{name: name, pos: Position{r.file, names.at.Line, names.at.Column}})
 			return len(refs) < maxVars
 		})
 	}
@@ -144,7 +144,7 @@ func (r *reader) names(n *yaml.Node, what string) (names, bool) {
 		if !r.checkHostName(n, text.Value, what) {
 			return names{}, false
 		}
-		return names{plain: text.Value, node: n}, true
+		return names{plain: text.Value, at: markOf(n)}, true
 	}
 	set, err := ParseSet(text.Value)
 	if err != nil {
@@ -160,7 +160,7 @@ func (r *reader) names(n *yaml.Node, what string) (names, bool) {
 			return names{}, false
 		}
 	}
-	return names{set: set, node: n}, true
+	return names{set: set, at: markOf(n)}, true
 }
 
 // checkTerm checks the first name of the term, which stands for its signs, and

@@ -120,6 +120,13 @@ func (r *report) add(e *Error) {
 	r.list = append(r.list, e)
 }
 
+func (r *report) join(o *report) {
+	for _, e := range o.list {
+		r.add(e)
+	}
+	r.dropped += o.dropped
+}
+
 // result gives the errors in the order of the given files, or nil if there are
 // none.
 func (r *report) result(files []string) error {

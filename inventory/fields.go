@@ -14,7 +14,7 @@ import (
 // that every entry has. Ranges in an address need e, the hosts beside it.
 func (r *reader) setting(p *patch, e *hostEntry, key, n *yaml.Node) bool {
 	if key.Value == "vars" {
-		p.vars = r.variables(n)
+		p.vars = r.variables(n, p)
 		return true
 	}
 	f, ok := fieldByName(key.Value)
@@ -22,6 +22,7 @@ func (r *reader) setting(p *patch, e *hostEntry, key, n *yaml.Node) bool {
 		return false
 	}
 	p.given |= f
+	p.note(key.Value, true, markOf(key))
 	switch f {
 	case fieldAddress:
 		p.Address = r.address(e, n)
@@ -181,7 +182,7 @@ func (r *reader) address(e *hostEntry, n *yaml.Node) string {
 	switch {
 	case len(set.shared) > 0:
 		r.bad(n, text, "two ranges in one address list", "write them as one range, such as 10.0.0.[1-5,9-12]")
-	case e.names.node != nil && set.size != size:
+	case e.names.at.Line > 0 && set.size != size:
 		r.bad(n, text, fmt.Sprintf("%s for %s", plural(set.size, "address", "addresses"), plural(size, "host", "hosts")), "")
 	}
 	e.addresses = set

@@ -18,6 +18,7 @@ type Inventory struct {
 	groups   []*Group
 	byGroup  map[string]int32
 	hostRoot []*Host // hosts in no group
+	from     *builder
 }
 
 // Host is one machine, with what defaults, its groups and its own entry say of
@@ -71,10 +72,13 @@ type Group struct {
 	Children []*Group // in the order written
 	Hosts    []*Host  // direct ones only, in inventory order
 
-	depth int // longest way from a group without parents
-	patch *patch
-	pos   Position
-	kids  []childRef
+	index    int32
+	depth    int // longest way from a group without parents
+	priority int
+	byName   bool
+	patches  [layers][]*patch // weakest first
+	pos      Position
+	kids     []childRef
 }
 
 // Hosts gives all hosts in inventory order: as the files' hosts sections write

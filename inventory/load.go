@@ -24,23 +24,51 @@ func Load(paths ...string) (*Inventory, error) {
 	return Merge(sources...)
 }
 
-// Source is one part of an inventory: a file to read, or names of hosts from
-// elsewhere.
+// Source is one part of an inventory: a file to read, names of hosts from
+// elsewhere, or what another format says.
 type Source struct {
-	File  string // hosts.yaml, or where Names come from
-	Names []string
+	File    string // hosts.yaml, or where Names or Content come from
+	Data    []byte // of the file, where it has been read already; nil where not
+	Names   []string
+	Content *Content
+	// Late is asked for more once all other sources are read, and is told which
+	// hosts and groups there are. It gives overlays only.
+	Late func(Known) []*Content
 }
 
-// Merge is Load for sources of both kinds. Of Names, those that no host can have
-// are left out; IsName tells.
+// Known says which hosts and groups there are.
+type Known struct{ inv *Inventory }
+
+// Host says whether there is a host of that name.
+func (k Known) Host(name string) bool { _, ok := k.inv.byName[name]; return ok }
+
+// Group is Host for groups; All is one.
+func (k Known) Group(name string) bool { _, ok := k.inv.byGroup[name]; return ok || name == All }
+
+// Merge is Load for sources of all kinds. Of Names, those that no host can have
+// are left out; IsName tells. Contents that are overlays come after all others.
 func Merge(sources ...Source) (*Inventory, error) {
 	var rep report
 	files := make([]string, len(sources))
 	docs := make([]*document, 0, len(sources))
+	var late []func(Known) []*Content
 	for i, s := range sources {
 		files[i] = s.File
-		data, failed := namesDocument(s.Names), (*Error)(nil)
-		if s.Names == nil {
+		if s.Late != nil {
+			late = append(late, s.Late)
+			continue
+		}
+		if s.Content != nil {
+			files[i] = s.Content.doc.file
+			rep.join(&s.Content.rep)
+			docs = append(docs, &s.Content.doc)
+			continue
+		}
+		data, failed := s.Data, (*Error)(nil)
+		switch {
+		case s.Names != nil:
+			data = namesDocument(s.Names)
+		case data == nil:
 			data, failed = readFile(s.File)
 		}
 		if failed != nil {
@@ -49,7 +77,15 @@ func Merge(sources ...Source) (*Inventory, error) {
 		}
 		docs = append(docs, parseDocument(s.File, data, &rep, MaxHosts))
 	}
-	return build(files, docs, &rep, MaxHosts)
+	return build(files, docs, &rep, MaxHosts, late...)
+}
+
+// ReadContent reads the text of one hosts.yaml file for Merge; what is wrong
+// with it, Content.Err tells. HasHost and HasGroup know nothing of it.
+func ReadContent(file string, data []byte) *Content {
+	c := NewContent(file)
+	c.doc = *parseDocument(file, data, &c.rep, MaxHosts)
+	return c
 }
 
 // IsName says whether a host can have that name.

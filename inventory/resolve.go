@@ -1,6 +1,9 @@
 package inventory
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // maxMemberships bounds how often groups may name hosts in all, as a multiple of
 // the limit of hosts.
@@ -65,11 +68,21 @@ type inherited struct {
 	ready  bool
 }
 
+// layers are the kinds of sources: plain ones, and overlays.
+const layers = 2
+
+func (d *document) layer() int {
+	if d.overlay {
+		return 1
+	}
+	return 0
+}
+
 // resolve gives each host its groups, settings and variables.
 func (b *builder) resolve() {
-	defaults := &patch{vars: map[string]any{}}
+	defaults := [layers]*patch{{vars: map[string]any{}}}
 	for _, doc := range b.docs {
-		defaults = mergePatches(defaults, doc.defaults)
+		defaults[doc.layer()] = mergePatches(defaults[doc.layer()], doc.defaults)
 	}
 	parents := b.parents()
 	states := make([]inherited, len(b.members.list))
@@ -127,34 +140,59 @@ func (b *builder) parents() [][]int32 {
 	return out
 }
 
-// inherit merges defaults and all groups of a state: the less deep ones first,
-// of equal depth those written first. Later ones win.
-func (b *builder) inherit(state int32, defaults *patch, parents [][]int32) inherited {
-	in := inherited{ready: true, groups: []string{}, patch: defaults, direct: b.members.groups(state)}
-	all := slices.Clone(in.direct)
-	seen := make(map[int32]bool)
+// inherit merges defaults and all groups of a state, layer by layer.
+func (b *builder) inherit(state int32, defaults [layers]*patch, parents [][]int32) inherited {
+	in := inherited{ready: true, groups: []string{}, direct: b.members.groups(state)}
+	all := b.ranked(in.direct, parents)
 	for _, g := range all {
-		seen[g] = true
+		in.groups = append(in.groups, g.Name)
 	}
-	for i := 0; i < len(all); i++ {
-		for _, p := range parents[all[i]] {
-			if !seen[p] {
-				seen[p] = true
-				all = append(all, p)
+	for layer := range layers {
+		in.patch = mergePatches(in.patch, defaults[layer])
+		for _, g := range all {
+			for _, p := range g.patches[layer] {
+				in.patch = mergePatches(in.patch, p)
 			}
 		}
 	}
-	slices.SortFunc(all, func(x, y int32) int {
-		if c := b.inv.groups[x].depth - b.inv.groups[y].depth; c != 0 {
-			return c
-		}
-		return int(x - y)
-	})
-	for _, g := range all {
-		in.groups = append(in.groups, b.inv.groups[g].Name)
-		in.patch = mergePatches(in.patch, b.inv.groups[g].patch)
-	}
 	return in
+}
+
+// ranked gives the groups and all above them, the weakest first.
+func (b *builder) ranked(direct []int32, parents [][]int32) []*Group {
+	all := make([]*Group, 0, len(direct))
+	seen := make(map[int32]bool)
+	add := func(list []int32) {
+		for _, g := range list {
+			if !seen[g] {
+				seen[g] = true
+				all = append(all, b.inv.groups[g])
+			}
+		}
+	}
+	add(direct)
+	for i := 0; i < len(all); i++ {
+		add(parents[all[i].index])
+	}
+	slices.SortFunc(all, (*Group).compare)
+	return all
+}
+
+// compare orders groups by strength: the less deep ones first, then those of
+// lower priority, then as they were written or, after those, by name.
+func (g *Group) compare(o *Group) int {
+	if c := cmp.Or(cmp.Compare(g.depth, o.depth), cmp.Compare(g.priority, o.priority)); c != 0 {
+		return c
+	}
+	switch {
+	case g.byName && o.byName:
+		return cmp.Compare(g.Name, o.Name)
+	case g.byName:
+		return 1
+	case o.byName:
+		return -1
+	}
+	return cmp.Compare(g.index, o.index)
 }
 
 // varsCache keeps the last merge, which neighbours of a range share. It serves

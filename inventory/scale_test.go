@@ -30,7 +30,7 @@ func TestScale(t *testing.T) {
 		limit time.Duration
 		held  uint64 // bytes a host
 	}{
-		{"written out", writtenOut(100_000), 100_000, time.Minute, 1500},
+		{"written out", writtenOut(100_000), 100_000, time.Minute, 1900},
 		{"range", ranged(100_000), 100_000, time.Minute, 700},
 		{"large range", ranged(1_000_000), 1_000_000, 2 * time.Minute, 700},
 	} {

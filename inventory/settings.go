@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -66,6 +67,20 @@ type patch struct {
 	given field
 	Settings
 	vars map[string]any
+	file string
+	keys []keyAt // in the order written
+}
+
+// keyAt is where a setting or a variable stands.
+type keyAt struct {
+	name    string
+	line    int32
+	column  int16 // the last it can hold for those further right
+	setting bool
+}
+
+func (p *patch) note(name string, setting bool, at Mark) {
+	p.keys = append(p.keys, keyAt{name, int32(min(at.Line, math.MaxInt32)), int16(min(at.Column, math.MaxInt16)), setting})
 }
 
 // apply writes the given settings over s. Jump and ProxyCommand are two answers

@@ -15,9 +15,9 @@ type converted struct {
 	ready bool
 }
 
-// variables reads a vars mapping.
-func (r *reader) variables(n *yaml.Node) map[string]any {
-	value, size := r.mapping(n, 0)
+// variables reads the vars mapping of p.
+func (r *reader) variables(n *yaml.Node, p *patch) map[string]any {
+	value, size := r.mapping(n, 0, p)
 	if size > maxVars {
 		r.bad(n, "", fmt.Sprintf("vars of more than %d values with aliases followed", maxVars), "")
 		return nil
@@ -25,7 +25,8 @@ func (r *reader) variables(n *yaml.Node) map[string]any {
 	return value
 }
 
-func (r *reader) mapping(n *yaml.Node, depth int) (map[string]any, int) {
+// mapping converts a mapping; places of its keys are noted in p, if there is one.
+func (r *reader) mapping(n *yaml.Node, depth int, p *patch) (map[string]any, int) {
 	total := 1
 	var m map[string]any
 	r.pairs(n, place{kind: "vars"}, func(key, value *yaml.Node) {
@@ -35,6 +36,9 @@ func (r *reader) mapping(n *yaml.Node, depth int) (map[string]any, int) {
 			m = make(map[string]any)
 		}
 		m[key.Value] = v
+		if p != nil {
+			p.note(key.Value, false, markOf(key))
+		}
 	})
 	if m == nil && depth > 0 {
 		m = map[string]any{}
@@ -53,7 +57,7 @@ func (r *reader) value(n *yaml.Node, depth int) (any, int) {
 	case yaml.AliasNode:
 		return r.alias(n, depth)
 	case yaml.MappingNode:
-		return r.mapping(n, depth)
+		return r.mapping(n, depth, nil)
 	case yaml.SequenceNode:
 		list, total := make([]any, 0, len(n.Content)), 1
 		for _, item := range n.Content {

@@ -23,7 +23,7 @@ func runHostsSSH(ctx context.Context, e *env, o *hostsOptions, spec string) erro
 	}
 	host := &inventory.Host{Name: hop.Host, Settings: inventory.Settings{Address: hop.Host}}
 	if sources := o.inventory.sources(e); len(sources) > 0 {
-		inv, err := o.inventory.read(e, sources)
+		inv, err := o.inventory.merge(e, sources)
 		if err != nil {
 			return err
 		}

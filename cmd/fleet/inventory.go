@@ -17,6 +17,7 @@ import (
 type inventoryFlags struct {
 	paths  []string
 	choice choiceFlags
+	read   readFlags
 	flags  *pflag.FlagSet // of the command
 }
 
@@ -24,6 +25,7 @@ func (f *inventoryFlags) declare(c *cobra.Command) {
 	f.flags = c.Flags()
 	f.flags.StringArrayVarP(&f.paths, "inventory", "i", nil,
 		"inventory `PATH`, may be given again, ssh_config[:FILE] for its Host lines; else $FLEET_INVENTORY, ./hosts.yaml, $XDG_CONFIG_HOME/fleet/hosts.yaml, /etc/fleet/hosts.yaml")
+	f.read.declare(c)
 }
 
 // load reads the inventory that the flags, the environment or the usual places name.
@@ -33,7 +35,7 @@ func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
 		return nil, usage(errors.New("no inventory: none of the usual files is there"),
 			"write ./hosts.yaml, or name a file with -i or $FLEET_INVENTORY; -i ssh_config takes the hosts of ~/.ssh/config; 'fleet demo' needs none")
 	}
-	return f.read(e, sources)
+	return f.merge(e, sources)
 }
 
 // sources are the paths that make the inventory; none if there is none.
@@ -53,29 +55,6 @@ func (f *inventoryFlags) sources(e *env) []string {
 	return paths
 }
 
-// read merges the paths into one inventory.
-func (f *inventoryFlags) read(e *env, paths []string) (*inventory.Inventory, error) {
-	list := make([]inventory.Source, len(paths))
-	for i, path := range paths {
-		list[i].File = path
-		if path == "ssh_config:" {
-			return nil, usage(errors.New("-i ssh_config: names no file"), "'-i ssh_config' takes the Host lines of the usual files")
-		}
-		if file, ok := strings.CutPrefix(path, "ssh_config"); ok && (file == "" || file[0] == ':') {
-			names, err := f.sshConfigNames(e, strings.TrimPrefix(file, ":"))
-			if err != nil {
-				return nil, err
-			}
-			list[i].Names = names
-		}
-	}
-	inv, err := inventory.Merge(list...)
-	if err != nil {
-		return nil, usage(err)
-	}
-	return inv, nil
-}
-
 // sshConfigNames are the names on the Host lines of an ssh_config file, by
 // default of those by which hosts are reached.
 func (f *inventoryFlags) sshConfigNames(e *env, file string) ([]string, error) {
@@ -87,11 +66,7 @@ func (f *inventoryFlags) sshConfigNames(e *env, file string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := config.HostNames()
-	if names == nil {
-		names = []string{}
-	}
-	return names, nil
+	return config.HostNames(), nil
 }
 
 func usualInventories(e *env) []string {

@@ -108,6 +108,8 @@ var reach = []string{"inventory", "scheduler", "sshpool", "sshpool/hostkeys", "i
 // is not listed may import anything below cmd.
 var grounds = map[string][]string{
 	"inventory":         {},
+	"inventory/ansible": {"inventory"},
+	"inventory/source":  {"inventory", "inventory/ansible"},
 	"scheduler":         {},
 	"internal/cron":     {},
 	"internal/output":   {},

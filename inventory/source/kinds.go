@@ -1,0 +1,133 @@
+package source
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"fleet/inventory"
+)
+
+// kind is one kind of source.
+type kind struct {
+	name  string // as in NAME:PATH
+	place string // what follows the name
+	hint  string // where nothing follows it
+	bare  bool   // whether the name alone is a source too
+	// claims says whether a source, by its text, the file's state or what the
+	// file holds, is of this kind; kinds are asked in the order of the table. Nil
+	// where a source of this kind is always written with its name.
+	claims func(*item) bool
+	read   func(*loader, *item) error
+}
+
+// kinds is every kind of source. The order is that of asking: what is sure comes
+// first, and hosts.yaml last, since its errors are the most telling.
+var kinds []kind
+
+func init() { // not in the declaration: reading a folder leads back to the table
+	kinds = []kind{
+		{name: "ssh_config", place: "file", bare: true, read: readSSHConfig, hint: "'-i ssh_config' takes the Host lines of the usual files"},
+		{name: "hosts.yaml", place: "file", claims: isHostsYAML, read: readHostsYAML},
+	}
+}
+
+func kindByName(name string) *kind {
+	for i := range kinds {
+		if kinds[i].name == name {
+			return &kinds[i]
+		}
+	}
+	return nil
+}
+
+func kindNames() string {
+	names := make([]string, len(kinds))
+	for i := range kinds {
+		names[i] = kinds[i].name
+	}
+	return strings.Join(names, ", ")
+}
+
+// maxFile bounds the size of one file in bytes.
+const maxFile = 512 << 20
+
+// item is a source being looked at; the file is read at most once.
+type item struct {
+	text string // as the user wrote it
+	path string
+	info fs.FileInfo
+	data []byte
+	read bool
+}
+
+// stat looks for the file.
+func (it *item) stat() error {
+	info, err := os.Stat(it.path)
+	if err != nil {
+		return readError(it.text, it.path, err)
+	}
+	it.info = info
+	return nil
+}
+
+// content gives what the file holds.
+func (it *item) content() ([]byte, error) {
+	if it.read {
+		return it.data, nil
+	}
+	if it.info == nil {
+		if err := it.stat(); err != nil {
+			return nil, err
+		}
+	}
+	if it.info.IsDir() {
+		return nil, &Error{Source: it.text, Msg: "read inventory: is a directory", Way: "name the file in it"}
+	}
+	if it.info.Size() > maxFile {
+		return nil, &Error{Source: it.text, Msg: fmt.Sprintf("file of %d bytes, the limit is %d", it.info.Size(), maxFile)}
+	}
+	f, err := os.Open(it.path)
+	if err != nil {
+		return nil, readError(it.text, it.path, err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	data := bytes.NewBuffer(make([]byte, 0, it.info.Size()+bytes.MinRead))
+	if _, err := data.ReadFrom(io.LimitReader(f, maxFile+1)); err != nil {
+		return nil, readError(it.text, it.path, err)
+	}
+	if data.Len() > maxFile { // a pipe or a device: its size is not known before
+		return nil, &Error{Source: it.text, Msg: fmt.Sprintf("more than %d bytes", maxFile)}
+	}
+	it.data, it.read = data.Bytes(), true
+	return it.data, nil
+}
+
+// isHostsYAML takes every file that no other kind did.
+func isHostsYAML(it *item) bool { return !it.info.IsDir() }
+
+func readHostsYAML(l *loader, it *item) error {
+	data, err := it.content()
+	if err != nil {
+		return err
+	}
+	return l.add(inventory.ReadContent(it.path, data))
+}
+
+func readSSHConfig(l *loader, it *item) error {
+	if l.SSHConfigNames == nil {
+		return &Error{Source: it.text, Msg: "no source of hosts here"}
+	}
+	names, err := l.SSHConfigNames(it.path)
+	if err != nil {
+		return err
+	}
+	if names == nil {
+		names = []string{}
+	}
+	l.sources = append(l.sources, inventory.Source{File: it.text, Names: names})
+	return nil
+}
