@@ -68,7 +68,11 @@ type PatternError struct {
 	Word    string // the word that is wrong
 	Msg     string // what is wrong with it; on one line
 	Hint    string // the way out, where there is one
+	Err     error  // the cause from outside, such as that of Facts; or nil
 }
+
+// Unwrap gives Err.
+func (e *PatternError) Unwrap() error { return e.Err }
 
 // Error gives PATTERN: column N: MESSAGE (HINT) on one line.
 func (e *PatternError) Error() string {

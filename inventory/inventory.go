@@ -19,6 +19,7 @@ type Inventory struct {
 	byGroup  map[string]int32
 	hostRoot []*Host // hosts in no group
 	from     *builder
+	facts    Facts // nil: patterns cannot ask for any
 }
 
 // Host is one machine, with what defaults, its groups and its own entry say of

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"math/bits"
-	"regexp"
 	"strings"
 )
 
@@ -47,7 +46,7 @@ func (s *selection) evaluate() (hostBits, error) {
 		result.fill(len(s.inv.hosts))
 	}
 	for {
-		operand, err := s.operand(op)
+		operand, err := s.operand(op, result)
 		if err != nil {
 			return nil, err
 		}
@@ -68,6 +67,10 @@ func (s *selection) evaluate() (hostBits, error) {
 		}
 		op = s.text[s.pos]
 		s.pos++
+		if s.skipSpaces(); op == '&' && s.pos < len(s.text) && s.text[s.pos] == '!' {
+			op = '!' // a&!b says a!b
+			s.pos++
+		}
 	}
 }
 
@@ -77,11 +80,19 @@ func (s *selection) skipSpaces() {
 	}
 }
 
-// operand reads one word or regular expression and gives its hosts.
-func (s *selection) operand(op byte) (hostBits, error) {
+// operand reads one word, regular expression or condition and gives its hosts.
+// Of the hosts before it, which are so, & and ! need no others.
+func (s *selection) operand(op byte, so hostBits) (hostBits, error) {
 	s.skipSpaces()
 	if s.pos < len(s.text) && s.text[s.pos] == '~' {
 		return s.regex(op)
+	}
+	if name, cmp, end := s.conditionAhead(); name != "" {
+		if op == ',' || op == '^' {
+			so = newHostBits(len(s.inv.hosts))
+			so.fill(len(s.inv.hosts))
+		}
+		return s.condition(name, cmp, end, op, so)
 	}
 	at := s.pos
 	group := at < len(s.text) && s.text[at] == '@'
@@ -289,26 +300,14 @@ func matchGlob(mask, name string) bool {
 // anywhere in their names.
 func (s *selection) regex(op byte) (hostBits, error) {
 	from := s.pos
-	text, end := s.text[from+1:], len(s.text)
-	if strings.HasPrefix(text, "/") {
-		length := closingSlash(text[1:])
-		if length < 0 {
-			return nil, s.fail(from, end, `"~/" without a closing "/"`, "")
-		}
-		text, end = strings.ReplaceAll(text[1:1+length], `\/`, "/"), from+1+length+2
+	re, end, err := s.expression(from, s.text[from+1:])
+	if err != nil {
+		return nil, err
 	}
 	w := &word{op: op, from: from, to: end}
-	if text == "" {
-		return nil, s.fail(from, end, "empty regular expression", "")
-	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		msg := printable(strings.TrimPrefix(err.Error(), "error parsing regexp: "))
-		return nil, s.fail(from, end, "regular expression: "+msg, "")
-	}
 	s.pos = end
-	if s.skipSpaces(); s.pos < len(s.text) && strings.IndexByte(operators, s.text[s.pos]) < 0 {
-		return nil, s.fail(s.pos, len(s.text), fmt.Sprintf("%q after a regular expression", abbreviate(s.text[s.pos:])), `write , & ! or ^ after the closing "/"`)
+	if err := s.afterExpression(); err != nil {
+		return nil, err
 	}
 	out := newHostBits(len(s.inv.hosts))
 	found := false
@@ -349,6 +348,8 @@ func (b hostBits) fill(n int) {
 		b[len(b)-1] = 1<<(n%64) - 1
 	}
 }
+
+func (b hostBits) has(i int) bool { return b[i/64]>>(i%64)&1 != 0 }
 
 func (b hostBits) count() int {
 	n := 0
