@@ -13,6 +13,7 @@ const (
 	byHostLimit
 	byDeadline
 	byStop
+	byStraggler
 	byFault
 )
 
@@ -34,6 +35,9 @@ func (l *loop) fire(t *timer) {
 		l.report.Deadline = true
 		l.close("deadline of " + short(l.plan.Deadline) + " passed")
 		l.cancelAll(byDeadline)
+	case startDue: // hosts start at the end of each turn
+	case stragglerDue:
+		l.nameStragglers()
 	case runGrace:
 		for r := l.first; r != nil; {
 			next := r.next
@@ -50,7 +54,7 @@ func (l *loop) limitOp(r *Remote) {
 		return // cancelled before, for another reason
 	}
 	r.limited = true
-	l.emit(Event{Kind: LimitHit, Host: r.host, Batch: r.batch, ID: r.id, Op: r.inflight.op, Took: r.inflight.limit})
+	l.emit(Event{Kind: LimitHit, Host: r.host, Batch: r.batch, Gate: r.gate, ID: r.id, Op: r.inflight.op, Took: r.inflight.limit})
 	l.interrupt(r)
 }
 
@@ -61,7 +65,7 @@ func (l *loop) cancel(r *Remote, why reason) {
 		return
 	}
 	r.why = why
-	l.emit(Event{Kind: HostCancel, Host: r.host, Batch: r.batch})
+	l.emit(Event{Kind: HostCancel, Host: r.host, Batch: r.batch, Gate: r.gate})
 	l.interrupt(r)
 }
 
@@ -85,7 +89,7 @@ func (l *loop) expire(r *Remote) {
 		return
 	}
 	r.expired = true
-	l.emit(Event{Kind: GraceOver, Host: r.host, Batch: r.batch})
+	l.emit(Event{Kind: GraceOver, Host: r.host, Batch: r.batch, Gate: r.gate})
 	l.interrupt(r)
 }
 

@@ -9,6 +9,7 @@
 //     coroutine that makes it so.
 //   - op.go: [Op], [Completion] and [Poller], the seam to the world.
 //   - scheduler.go: the loop itself.
+//   - gate.go: what may stand between two batches; stragglers.go: who is slow.
 //   - cancel.go: limits, the deadline, and cancelling in two steps.
 //   - outcome.go: [Outcome], [Cause], [Error]; verdict.go: how a program's end
 //     becomes one of them.
@@ -33,8 +34,9 @@
 //  3. Stops, if the user asked. (Results that came together with a stop count.)
 //  4. Timers that are due, by time and then in the order in which they were
 //     set. A timer set in this turn fires in the next one at the earliest.
-//  5. Start hosts, as far as fanout, batch, budget and cancellation allow. All
-//     failures known by now have been counted.
+//  5. Start hosts, as far as fanout, batch, gate, delay, budget and cancellation
+//     allow. All failures known by now have been counted. A gate starts here
+//     too, when its batch has ended, and runs alone.
 //
 // Nothing is decided by the order of a map, and ties break by sequence number:
 // the same plan over a poller that answers the same gives the same events, to

@@ -87,7 +87,7 @@ type Completion struct {
 // only; none but Poll blocks.
 type Poller interface {
 	// Submit starts op for host under the given new ID. Ops of the run itself
-	// (Stop) have the empty host. An op of a type that the poller does not know
+	// (Stop, and what a gate does beside the loop) have the empty host. An op of a type that the poller does not know
 	// completes with an *Error, failed, of kind internal.
 	Submit(id ID, host string, op Op)
 	// Cancel asks for the op to end early. It still completes: with an error

@@ -22,6 +22,17 @@ type Plan struct {
 	Serial  []Batch // see ParseSerial; each batch starts when the one before has ended
 	MaxFail Budget  // see ParseMaxFail; over the whole run, not per batch
 
+	// Gate, where not nil, runs after each batch that another follows: hosts
+	// start again once it has returned nil; any other end of it halts the run.
+	// It is a program like those of hosts, of GateHost (which may be empty, for
+	// one that asks nothing of a host), but counts as none: neither fanout nor
+	// HostLimit nor MaxFail are about it. [Remote.Batch] is the batch that ended.
+	Gate     Program
+	GateHost string
+	Delay    time.Duration // from the start of one host to that of the next; 0 is none
+
+	Straggler Straggler // see ParseStraggler
+
 	HostLimit time.Duration // for a host's whole program; 0 is none
 	Deadline  time.Duration // for the run, from its start; 0 is none
 	Grace     time.Duration // for cleaning up after a host was cancelled; 0: its next op unwinds it
@@ -48,8 +59,13 @@ func (p *Plan) check() error {
 		return fmt.Errorf("deadline %v: must not be negative", p.Deadline)
 	case p.Grace < 0:
 		return fmt.Errorf("grace %v: must not be negative", p.Grace)
+	case p.Delay < 0:
+		return fmt.Errorf("delay %v: must not be negative", p.Delay)
 	case p.MaxFail.percent && p.Total < 0:
 		return fmt.Errorf("max-fail %v: number of hosts is not known", p.MaxFail)
+	}
+	if err := p.Straggler.check(); err != nil {
+		return err
 	}
 	for _, b := range p.Serial {
 		if b.percent && p.Total < 0 {

@@ -29,6 +29,8 @@ type Remote struct {
 	loop       *loop
 	host       string
 	batch      int
+	gate       bool // the plan's gate, of no host of the run
+	began      time.Time
 	prev, next *Remote // programs alive, in the order of their start
 
 	step    func() (request, bool) // resumes the coroutine
@@ -45,10 +47,11 @@ type Remote struct {
 	// interrupted says that the op in flight was cancelled, for whatever reason.
 	interrupted bool
 
-	hostTimer timer  // host limit, then its grace
-	why       reason // why the host was cancelled
-	told      bool   // the program has seen ErrCanceled since
-	expired   bool   // the grace time is over
+	hostTimer timer         // host limit, then its grace
+	slow      time.Duration // after which it was named as a straggler; 0 if it was not
+	why       reason        // why the host was cancelled
+	told      bool          // the program has seen ErrCanceled since
+	expired   bool          // the grace time is over
 
 	used bool   // an op other than Do was submitted: there may be a connection
 	sent bool   // an op that acts on the host was submitted
@@ -93,6 +96,10 @@ const maxUnwinds = 1000
 
 // Host is the name of the program's host.
 func (r *Remote) Host() string { return r.host }
+
+// Batch is the number of the batch that the host is of, from 1; for the plan's
+// gate, of the batch that has ended.
+func (r *Remote) Batch() int { return r.batch }
 
 // Now is the loop's time: when the program was resumed.
 func (r *Remote) Now() time.Time { return r.loop.now }

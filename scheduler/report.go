@@ -13,9 +13,12 @@ type Report struct {
 
 	// How the run ended early, if it did. More than one may be true: a user
 	// may interrupt a run whose deadline has passed.
-	Halted      bool // more hosts failed than MaxFail allows; Counts[Skipped] says what that spared
+	Halted      bool // by MaxFail or Gate; Counts[Skipped] says what that spared
 	Deadline    bool // the deadline passed before the last host had ended
 	Interrupted bool // the user asked to stop before the last host had ended
+
+	Gate   *Cause // of the gate that halted the run; nil if it was not a gate
+	Closed string // why no more hosts started, the first reason; empty if nothing kept them
 }
 
 // failures are the hosts that count against the budget.

@@ -189,6 +189,9 @@ func TestInvalidPlans(t *testing.T) {
 		"host limit -1s":      func(p *scheduler.Plan) { p.HostLimit = -time.Second },
 		"deadline -1s":        func(p *scheduler.Plan) { p.Deadline = -time.Second },
 		"grace -1s":           func(p *scheduler.Plan) { p.Grace = -time.Second },
+		"delay -1s":           func(p *scheduler.Plan) { p.Delay = -time.Second },
+		"straggler after -1s": func(p *scheduler.Plan) { p.Straggler.After = -time.Second },
+		"straggler p95x0":     func(p *scheduler.Plan) { p.Straggler.Percent = 95 },
 		"serial 0":            func(p *scheduler.Plan) { p.Serial = make([]scheduler.Batch, 1) },
 	} {
 		p := valid()

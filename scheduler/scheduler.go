@@ -31,6 +31,10 @@ type loop struct {
 	drained  bool   // Hosts has no more
 
 	batches     batches
+	gate        *Remote // between two batches; nil if none runs
+	delay       timer   // until the next host may start
+	nextStart   time.Time
+	slow        stragglers
 	first, last *Remote // programs alive, in the order of their start
 	alive       int
 
@@ -132,6 +136,7 @@ func (l *loop) turn(done []Completion) {
 		l.fire(t)
 	}
 	l.start()
+	l.tellStragglers()
 }
 
 // until is when the loop must wake up even if nothing completes.
@@ -208,8 +213,13 @@ func (l *loop) start() {
 		if l.batches.open && l.alive == 0 && (l.batches.full() || l.closed != "" || !l.draw()) {
 			l.batches.open = false
 			l.emit(Event{Kind: BatchEnd, Batch: l.batches.number})
+			l.openGate()
 		}
-		if l.closed != "" || l.batches.full() || l.alive >= l.plan.Fanout || !l.draw() {
+		if l.gate != nil || l.closed != "" || l.batches.full() || l.alive >= l.plan.Fanout || !l.draw() {
+			return
+		}
+		if l.plan.Delay > 0 && l.now.Before(l.nextStart) {
+			l.timers.set(&l.delay, startDue, nil, l.nextStart)
 			return
 		}
 		if started == startsPerTurn {
@@ -223,6 +233,7 @@ func (l *loop) start() {
 		}
 		started++
 		l.drawn = false
+		l.nextStart = l.now.Add(l.plan.Delay)
 		l.launch(l.ahead)
 	}
 }
@@ -247,7 +258,19 @@ func (l *loop) launch(host string) {
 	l.batches.take()
 	l.report.Hosts++
 	l.report.Started++
-	r := &Remote{loop: l, host: host, batch: l.batches.number, prev: l.last}
+	r := &Remote{loop: l, host: host, batch: l.batches.number}
+	l.enlist(r)
+	if l.plan.HostLimit > 0 {
+		l.timers.set(&r.hostTimer, hostLimit, r, l.now.Add(l.plan.HostLimit))
+	}
+	l.emit(Event{Kind: HostStart, Host: host, Batch: r.batch})
+	r.coroutine(l.plan.Program)
+	l.resume(r, answer{})
+}
+
+// enlist takes a program into the list of those alive.
+func (l *loop) enlist(r *Remote) {
+	r.prev, r.began = l.last, l.now
 	if l.last == nil {
 		l.first = r
 	} else {
@@ -255,12 +278,25 @@ func (l *loop) launch(host string) {
 	}
 	l.last = r
 	l.alive++
-	if l.plan.HostLimit > 0 {
-		l.timers.set(&r.hostTimer, hostLimit, r, l.now.Add(l.plan.HostLimit))
+	l.enlisted(r)
+}
+
+// delist takes it out.
+func (l *loop) delist(r *Remote) {
+	l.delisted(r)
+	if r.prev == nil {
+		l.first = r.next
+	} else {
+		r.prev.next = r.next
 	}
-	l.emit(Event{Kind: HostStart, Host: host, Batch: r.batch})
-	r.coroutine(l.plan.Program)
-	l.resume(r, answer{})
+	if r.next == nil {
+		l.last = r.prev
+	} else {
+		r.next.prev = r.prev
+	}
+	l.alive--
+	l.timers.clear(&r.opTimer)
+	l.timers.clear(&r.hostTimer)
 }
 
 // resume gives a program its answer and serves what it asks for next.
@@ -292,31 +328,31 @@ func (l *loop) resume(r *Remote, a answer) {
 
 // ended accounts for a host whose program has come to its end.
 func (l *loop) ended(r *Remote) {
-	if r.prev == nil {
-		l.first = r.next
-	} else {
-		r.prev.next = r.next
-	}
-	if r.next == nil {
-		l.last = r.prev
-	} else {
-		r.next.prev = r.prev
-	}
-	l.alive--
-	l.timers.clear(&r.opTimer)
-	l.timers.clear(&r.hostTimer)
+	l.delist(r)
 	outcome, cause := l.verdict(r)
-	l.report.Counts[outcome]++
-	l.emit(Event{Kind: HostDone, Host: r.host, Batch: r.batch,
-		Outcome: outcome, Cause: cause, Value: r.end.value, Stack: r.end.stack})
-	if n := l.report.failures(); !l.report.Halted && l.plan.MaxFail.Exceeded(n, l.plan.Total) {
-		l.report.Halted = true
-		l.close("failures exceed max-fail " + l.plan.MaxFail.String())
-		l.emit(Event{Kind: Halt, N: n})
+	if r.gate {
+		l.gateEnded(r, outcome, cause)
+	} else {
+		l.account(r, outcome, cause)
 	}
 	if r.used && l.stops < 2 && !l.dead {
 		l.trace(OpSubmit, r, l.lastID+1, Release{}, Completion{})
 		l.submit(r.host, submitted{r: r, op: Release{}})
+	}
+}
+
+// account counts what became of a host.
+func (l *loop) account(r *Remote, outcome Outcome, cause *Cause) {
+	l.report.Counts[outcome]++
+	l.emit(Event{Kind: HostDone, Host: r.host, Batch: r.batch,
+		Outcome: outcome, Cause: cause, Value: r.end.value, Stack: r.end.stack})
+	if outcome == OK {
+		l.endedWell(r)
+	}
+	if n := l.report.failures(); !l.report.Halted && l.plan.MaxFail.Exceeded(n, l.plan.Total) {
+		l.report.Halted = true
+		l.close("failures exceed max-fail " + l.plan.MaxFail.String())
+		l.emit(Event{Kind: Halt, N: n})
 	}
 }
 
@@ -342,6 +378,7 @@ func (l *loop) skipRest() {
 // end closes the books.
 func (l *loop) end() {
 	l.over = true
+	l.report.Closed = l.closed
 	l.report.Wall = l.now.Sub(l.report.Began)
 	l.emit(Event{Kind: RunEnd, N: l.report.Hosts, Took: l.report.Wall})
 }

@@ -18,6 +18,8 @@ import (
 //
 //	hosts a b c          the names; "hosts 5" is h1 to h5; "panic" among them panics there
 //	plan fanout=2 serial=1,50% max-fail=1 total=-1 host-limit=1m deadline=1h grace=5s trace
+//	     delay=1s straggler=10s straggler=p95x3 cut
+//	gate [HOST]          steps of the gate between batches, on HOST or on none
 //	program              steps of every host, or "program a b" for some
 //	  connect
 //	  exec CMD [5s]      a duration is the op's limit
@@ -37,6 +39,7 @@ type script struct {
 	hosts    []string
 	plan     scheduler.Plan
 	programs map[string][]step // "" is everyone else
+	gate     []step
 	world    *world
 }
 
@@ -61,6 +64,8 @@ func parseScript(t *testing.T, text string) *script {
 			section = words[0]
 			names = append(words[1:], "")[:max(1, len(words)-1)]
 			err = s.head(words)
+		case section == "gate":
+			s.gate = append(s.gate, parseStep(words))
 		case section == "program":
 			st := parseStep(words)
 			for _, name := range names {
@@ -98,6 +103,11 @@ func (s *script) head(words []string) (err error) {
 				return err
 			}
 		}
+	case "gate":
+		if len(words) > 1 {
+			s.plan.GateHost = words[1]
+		}
+		s.plan.Gate = func(r *scheduler.Remote) (any, error) { return nil, s.perform(r, s.gate) }
 	case "program", "world":
 	default:
 		return errors.New("unknown section")
@@ -122,6 +132,12 @@ func (s *script) set(key, value string) (err error) {
 		p.Deadline, err = time.ParseDuration(value)
 	case "grace":
 		p.Grace, err = time.ParseDuration(value)
+	case "delay":
+		p.Delay, err = time.ParseDuration(value)
+	case "straggler":
+		p.Straggler, err = scheduler.ParseStraggler(value)
+	case "cut":
+		p.Straggler.Cut = true
 	case "trace":
 		p.TraceOps = true
 	default:
@@ -290,6 +306,9 @@ func (s *script) play() ([]scheduler.Event, string) {
 		}
 	}
 	b.WriteString("\n")
+	if report.Gate != nil {
+		fmt.Fprintf(&b, "gate %v\n", report.Gate)
+	}
 	if err != nil {
 		fmt.Fprintf(&b, "error %v\n", err)
 	}

@@ -23,7 +23,7 @@ func (l *loop) step(r *Remote) (request, bool) {
 	req, parked := r.step()
 	r.running = false
 	if took := l.time().Sub(from); took >= SlowResume {
-		l.emit(Event{Kind: Slow, Host: r.host, Batch: r.batch, Took: took})
+		l.emit(Event{Kind: Slow, Host: r.host, Batch: r.batch, Gate: r.gate, Took: took})
 	}
 	return req, parked
 }

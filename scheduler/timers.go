@@ -12,6 +12,8 @@ const (
 	hostGrace
 	runDeadline
 	runGrace
+	startDue
+	stragglerDue
 )
 
 // timer is embedded where it is needed, so that setting one allocates nothing.

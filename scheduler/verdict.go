@@ -77,6 +77,12 @@ func (l *loop) canceled(r *Remote) (Outcome, *Cause) {
 			return Unreachable, cause
 		}
 		return Failed, cause
+	case byStraggler:
+		cause := &Cause{Kind: KindTimeout, Stage: StageHost, Text: "cut as a straggler after " + short(r.slow)}
+		if !r.sent {
+			return Unreachable, cause
+		}
+		return Failed, cause
 	case byDeadline:
 		return Canceled, &Cause{Kind: KindCanceled, Stage: StageRun, Text: "canceled at the deadline of " + short(l.plan.Deadline)}
 	case byStop:

@@ -106,6 +106,27 @@ func checkDoPanic(d *driver) {
 	d.internal(c)
 }
 
+// checkDoOfNone runs what a gate between two batches does: a Do without a
+// host, beside the commands of hosts.
+func checkDoOfNone(d *driver) {
+	want := errors.New("the gate says no")
+	d.ok(d.await(d.submit("", scheduler.Do{F: func(ctx context.Context) error { return ctx.Err() }})))
+	if c := d.await(d.submit("", scheduler.Do{F: func(context.Context) error { return want }})); !errors.Is(c.Err, want) {
+		d.t.Errorf("error %v, want that of F", c.Err)
+	}
+	running := make(chan struct{})
+	waiting := d.submit("", scheduler.Do{F: func(ctx context.Context) error {
+		close(running)
+		<-ctx.Done()
+		return ctx.Err()
+	}})
+	<-running
+	d.exited(d.await(d.submit(d.Host, scheduler.Exec{Command: "true"})), 0)
+	d.inFlight(waiting)
+	d.Poller.Cancel(waiting)
+	d.canceled(d.await(waiting))
+}
+
 // internal checks an error of fleet itself.
 func (d *driver) internal(c scheduler.Completion) {
 	d.t.Helper()

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) World) {
 		{"two commands at once", checkTwoCommands},
 		{"do", checkDo},
 		{"do that panics", checkDoPanic},
+		{"do of no host", checkDoOfNone},
 		{"use", checkUse},
 		{"use that panics", checkUsePanic},
 		{"release", checkRelease},

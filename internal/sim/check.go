@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +25,9 @@ func Check(r *Run) []string {
 	c.starts()
 	c.batches()
 	c.budget()
+	c.gates()
+	c.delays()
+	c.stragglers()
 	c.times()
 	c.slow()
 	for i := range c.Options.Hosts {
@@ -36,6 +41,7 @@ type checker struct {
 	problems []string
 	hosts    map[string]*hostView
 	stops    []time.Duration // when the world completed Stop ops
+	gate     *hostView       // its ops
 	left     bool            // the run left at once, after a second stop
 }
 
@@ -78,10 +84,11 @@ func (c *checker) gather() {
 		name := c.Options.Host(i)
 		c.hosts[name] = &hostView{name: name, kind: c.Options.Kind(name)}
 	}
+	c.gate = &hostView{name: GateHost}
 	ops := c.gatherLog()
 	for i := range c.Events {
 		e := &c.Events[i]
-		if e.Host == "" {
+		if e.Host == "" || e.Gate {
 			continue
 		}
 		h := c.hosts[e.Host]
@@ -101,7 +108,8 @@ func (c *checker) gather() {
 		case scheduler.HostCancel:
 			h.cancel, h.cancelPlace = e, i
 			before := c.Events[i-1]
-			h.byLimit = before.Kind == scheduler.LimitHit && before.Host == e.Host && before.Op == nil
+			h.byLimit = (before.Kind == scheduler.LimitHit || before.Kind == scheduler.StragglerFound) &&
+				before.Host == e.Host && before.Op == nil
 		case scheduler.GraceOver:
 			h.graceOver = e
 		case scheduler.OpSubmit:
@@ -129,6 +137,9 @@ func (c *checker) gatherLog() map[scheduler.ID]*opView {
 			o := &opView{id: e.ID, op: e.Op, submitted: e.At, place: i}
 			ops[e.ID] = o
 			h := c.hosts[e.Host]
+			if e.Host == GateHost || e.Host == "" && e.Op == "do" {
+				h = c.gate
+			}
 			switch {
 			case h == nil && e.Op != "stop":
 				c.wrong("op for a host that is none: %v", e)
@@ -208,7 +219,7 @@ func (c *checker) ops() {
 			c.wrong("op #%d: %d events of its completion", e.ID, done[e.ID])
 		}
 	}
-	for _, h := range c.hosts {
+	for _, h := range append(slices.Collect(maps.Values(c.hosts)), c.gate) {
 		for i := 1; i < len(h.ops); i++ {
 			if before := h.ops[i-1]; before.done == nil || before.donePlace > h.ops[i].place {
 				c.wrong("%s: op #%d was submitted before #%d had completed", h.name, h.ops[i].id, before.id)
@@ -245,8 +256,12 @@ func (c *checker) starts() {
 			alive--
 		case scheduler.Halt, scheduler.StopAsked:
 			closed = string(e.Kind)
+		case scheduler.GateDone:
+			if e.Outcome != scheduler.OK {
+				closed = "a gate"
+			}
 		case scheduler.LimitHit:
-			if e.Host == "" {
+			if e.Host == "" && !e.Gate {
 				closed = "the deadline"
 			}
 		}
@@ -323,7 +338,7 @@ func (c *checker) budget() {
 			}
 		}
 	}
-	if halted != c.Report.Halted {
+	if (halted || c.Report.Gate != nil) != c.Report.Halted {
 		c.wrong("halted %v after %d failures, max-fail %s", c.Report.Halted, failures, c.Options.MaxFail)
 	}
 }

@@ -30,8 +30,9 @@ func (c *checker) times() {
 			}
 		}
 	}
+	between := c.gateTime() + time.Duration(c.Options.Hosts)*c.Options.Delay
 	wall := c.Report.Wall
-	if wall < longest || wall*time.Duration(c.Options.Fanout) < sum || wall > sum+held {
+	if wall < longest || wall*time.Duration(c.Options.Fanout) < sum || wall > sum+held+between {
 		c.wrong("wall time %v, hosts took %v at most, %v in sum, fanout %d", wall, longest, sum, c.Options.Fanout)
 	}
 	over := func(what string, at time.Duration) {
@@ -41,7 +42,7 @@ func (c *checker) times() {
 	}
 	if d := c.Options.Deadline; d > 0 {
 		over("the deadline", d)
-		if passed := c.anyEvent(func(e scheduler.Event) bool { return e.Kind == scheduler.LimitHit && e.Host == "" }); passed != c.Report.Deadline || passed && wall < d {
+		if passed := c.anyEvent(func(e scheduler.Event) bool { return e.Kind == scheduler.LimitHit && e.Host == "" && !e.Gate }); passed != c.Report.Deadline || passed && wall < d {
 			c.wrong("report says deadline %v, wall %v", c.Report.Deadline, wall)
 		}
 	}

@@ -17,7 +17,11 @@ type Options struct {
 	Unknown bool // the plan is not told how many hosts there are
 	Fanout  int
 	Serial  string // as scheduler.ParseSerial reads it
-	MaxFail string // as scheduler.ParseMaxFail reads it
+	Gate    Gate
+	Delay   time.Duration // between starts; 0 is none
+	Slow    string        // as scheduler.ParseStraggler reads it
+	Cut     bool          // stragglers are cut
+	MaxFail string        // as scheduler.ParseMaxFail reads it
 
 	OpLimit, HostLimit, Deadline, Grace time.Duration // 0 is none
 
@@ -70,7 +74,20 @@ func FromSeed(seed uint64) Options {
 		}
 	}
 	o.Kinds = append(o.Kinds, Command)
+	o.rollout(rand.New(rand.NewPCG(seed, 2)))
 	return o
+}
+
+// rollout has dice of its own, so that what they are for can grow.
+func (o *Options) rollout(r *rand.Rand) {
+	if r.IntN(2) == 0 {
+		o.Gate = Gate(r.IntN(int(gates)))
+	}
+	if r.IntN(4) == 0 {
+		o.Delay = time.Duration(1 + r.Int64N(int64(2*time.Second)))
+	}
+	o.Slow = []string{"", "", "2s", "6s", "p50x2", "p95x1.5"}[r.IntN(6)]
+	o.Cut = r.IntN(2) == 0
 }
 
 func (o Options) sizes(r *rand.Rand) string {
@@ -142,7 +159,13 @@ func (o Options) Plan(w *World) scheduler.Plan {
 	if o.Unknown {
 		p.Total = -1
 	}
+	o.Gate.plan(&p, o)
+	p.Delay = o.Delay
 	var err error
+	if p.Straggler, err = scheduler.ParseStraggler(o.Slow); err != nil {
+		panic(err)
+	}
+	p.Straggler.Cut = o.Cut
 	if p.Serial, err = scheduler.ParseSerial(o.Serial); err != nil {
 		panic(err)
 	}

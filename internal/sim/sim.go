@@ -4,8 +4,8 @@
 //   - options.go: a seed becomes [Options]: hosts, rules, faults, stops.
 //   - world.go, do.go: [World], a [scheduler.Poller] that plays the hosts and
 //     keeps a log of its own.
-//   - program.go: the programs that the hosts run.
-//   - check.go, checkhost.go: [Check] knows only options, events and the world's
+//   - program.go: the programs that the hosts run; gate.go: what stands between batches.
+//   - check.go, checkhost.go, checkrollout.go: [Check] knows only options, events and the world's
 //     log, and shares no code with the scheduler.
 //
 // The same seed gives the same run, to the byte. A failure prints the line

@@ -82,7 +82,7 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	// A fleet in which nothing happens proves nothing.
-	for _, what := range []string{"ok", "failed", "unreachable", "lost", "canceled", "skipped", "halted", "deadline", "interrupted", "left", "grace-over", "limit", "slow"} {
+	for _, what := range []string{"ok", "failed", "unreachable", "lost", "canceled", "skipped", "halted", "deadline", "interrupted", "left", "grace-over", "limit", "slow", "gate", "gate refused", "straggler", "stragglers", "cut"} {
 		if seen[what] < 10 {
 			t.Errorf("%s: seen %d times", what, seen[what])
 		}
@@ -122,14 +122,21 @@ func (r *Run) tally(seen map[string]int) {
 	for _, o := range scheduler.Outcomes {
 		seen[string(o)] += r.Report.Counts[o]
 	}
-	for what, is := range map[string]bool{"halted": r.Report.Halted, "deadline": r.Report.Deadline, "interrupted": r.Report.Interrupted} {
+	for what, is := range map[string]bool{"halted": r.Report.Halted, "deadline": r.Report.Deadline, "interrupted": r.Report.Interrupted, "gate refused": r.Report.Gate != nil} {
 		if is {
 			seen[what]++
 		}
 	}
 	for _, e := range r.Events {
 		switch e.Kind {
-		case scheduler.GraceOver, scheduler.LimitHit, scheduler.Slow:
+		case scheduler.GateDone:
+			seen["gate"]++
+		case scheduler.StragglerFound:
+			seen["straggler"]++
+			if r.Options.Cut {
+				seen["cut"]++
+			}
+		case scheduler.GraceOver, scheduler.LimitHit, scheduler.Slow, scheduler.OnlyStragglers:
 			seen[string(e.Kind)]++
 		case scheduler.StopAsked:
 			if e.N == 2 {
