@@ -12,6 +12,8 @@ require (
 	github.com/google/go-cmp v0.7.0
 	// Run ids that sort by time.
 	github.com/oklog/ulid/v2 v2.1.2
+	// SFTP: all operations on names; open files are read and written by our own requests.
+	github.com/pkg/sftp v1.13.12
 	// Tests: one script per behaviour of the command line.
 	github.com/rogpeppe/go-internal v1.16.0
 	// The command line: commands, flags, help, completion.
@@ -26,6 +28,8 @@ require (
 	golang.org/x/sys v0.49.0
 	// Terminal size, raw mode and prompts without echo.
 	golang.org/x/term v0.47.0
+	// Bounds how fast files are moved.
+	golang.org/x/time v0.16.0
 	// hosts.yaml: nodes with line and column, which error messages need.
 	gopkg.in/yaml.v3 v3.0.1
 )
@@ -34,6 +38,7 @@ require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
 	github.com/clipperhouse/uax29/v2 v2.7.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/kr/fs v0.1.0 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/lucasb-eyer/go-colorful v1.4.1 // indirect
 	github.com/mattn/go-runewidth v0.0.27 // indirect

@@ -43,6 +43,22 @@ const (
 	KindProtocol       Kind = "protocol" // the peer broke the SSH protocol or is no SSH server
 	KindCanceled       Kind = "canceled"
 	KindInternal       Kind = "internal" // a fault of fleet itself
+
+	// Of files that are moved, in StageTransfer, where KindPermission is of the
+	// file too; their meanings are those of package sshpool.
+	KindNotFound    Kind = "not_found"
+	KindExists      Kind = "exists"
+	KindQuota       Kind = "quota"
+	KindReadOnly    Kind = "read_only"
+	KindNameTooLong Kind = "name_too_long"
+	KindIsFolder    Kind = "is_folder"
+	KindNotFolder   Kind = "not_folder"
+	KindUnsupported Kind = "unsupported"
+	KindRemote      Kind = "remote"
+	KindMismatch    Kind = "mismatch"
+	KindChanged     Kind = "changed"
+	KindTooLarge    Kind = "too_large"
+	KindLocal       Kind = "local"
 )
 
 // Stage says where in a host's work something happened.
@@ -56,8 +72,10 @@ const (
 	StageAuth    Stage = "auth"
 	StageChannel Stage = "channel"
 	StageCommand Stage = "command"
-	StageHost    Stage = "host" // the whole of a host's program
-	StageRun     Stage = "run"  // the whole run
+	// StageTransfer is in StageCommand's place where a file is moved.
+	StageTransfer Stage = "transfer"
+	StageHost     Stage = "host" // the whole of a host's program
+	StageRun      Stage = "run"  // the whole run
 )
 
 // Cause says why a host has its outcome. Text never holds the host's name, so

@@ -35,6 +35,22 @@ const (
 	KindProtocol       Kind = "protocol" // the peer broke the protocol or is no SSH server
 	KindCanceled       Kind = "canceled"
 	KindInternal       Kind = "internal" // a fault on our side
+
+	// Of files, all in StageTransfer, where KindPermission is of the file.
+	KindNotFound    Kind = "not_found"      // no such file or folder
+	KindExists      Kind = "exists"         // there is a file where none may be
+	KindNoSpace     Kind = "remote_nospace" // the host's disk is full, or has no inodes left
+	KindQuota       Kind = "quota"          // the user's share of the host's disk is used up
+	KindReadOnly    Kind = "read_only"      // the file system on the host takes no changes
+	KindNameTooLong Kind = "name_too_long"
+	KindIsFolder    Kind = "is_folder"   // a folder, where a file is wanted
+	KindNotFolder   Kind = "not_folder"  // a file, where a folder is wanted
+	KindUnsupported Kind = "unsupported" // the host's server cannot do that
+	KindRemote      Kind = "remote"      // the host says only that it did not work
+	KindMismatch    Kind = "mismatch"    // what arrived is not what was sent
+	KindChanged     Kind = "changed"     // the source changed while it was read
+	KindTooLarge    Kind = "too_large"   // longer than allowed
+	KindLocal       Kind = "local"       // a file on this side could not be read or written
 )
 
 // Stage says where in a connection's life an error happened.
@@ -49,6 +65,8 @@ const (
 	StageAuth    Stage = "auth"
 	StageChannel Stage = "channel"
 	StageCommand Stage = "command"
+	// StageTransfer is in StageCommand's place where files are moved.
+	StageTransfer Stage = "transfer"
 )
 
 // What was being done, for an Error's Op.
@@ -60,7 +78,9 @@ const (
 // Error is what every function of this package that talks to a host returns.
 // Test for it with errors.As.
 type Error struct {
-	Op    string // "dial", "exec", "forward", "listen" or "request"
+	// Op is "dial", "exec", "forward", "listen", "request", "sftp", "put", "get"
+	// or what was done to a file: "open", "stat", "rename".
+	Op    string
 	Kind  Kind
 	Stage Stage
 	// Text is the cause for people, without the host's name or address, so

@@ -75,6 +75,8 @@ func TestHintsCoverKinds(t *testing.T) {
 		switch kind {
 		case "timeout":
 			stages = constants(t, "Stage")
+		case "permission":
+			stages = []string{"", "transfer"}
 		case "conn_lost":
 			stages = append(constants(t, "Stage"), "")
 		}

@@ -1,0 +1,312 @@
+package sshpool
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+)
+
+const (
+	// smallChunk is what every server reads and writes by one request (section 3
+	// of the draft wants packets of 34000 bytes to be possible).
+	smallChunk = 32 << 10
+	// firstUnderWay is how many requests a transfer begins with; each answer
+	// that came whole allows one more, as long as the bytes under way stay
+	// within maxUnderWay, which is past the window of an SSH channel.
+	firstUnderWay = 8
+	maxUnderWay   = 4 << 20
+	mostUnderWay  = 128
+)
+
+// span is a piece of a file that is still to be asked for.
+type span struct {
+	at   int64
+	size int
+}
+
+// reading is a read of a piece of a file with many requests under way.
+type reading struct {
+	f       *openFile
+	next    int64 // where the next request begins
+	end     int64 // where to stop; lowered where the server meets the end of the file
+	chunk   int
+	allowed int
+	again   []span // rest of what was answered short
+	flying  int
+	done    chan *ask
+}
+
+// read gives the bytes from at to end to take, in pieces as they come, which
+// need not be in order; a piece is take's to keep until it returns. The end of
+// the file before end is no error: it gives the place where the file ended.
+func (f *openFile) read(ctx context.Context, at, end int64, take func(at int64, p []byte) error) (int64, error) {
+	r := &reading{f: f, next: at, end: end, chunk: f.s.link.maxRead, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay)}
+	for {
+		for r.flying < r.allowed {
+			s, ok := r.pick()
+			if !ok {
+				break
+			}
+			if err := r.request(ctx, s); err != nil {
+				return 0, err
+			}
+		}
+		if r.flying == 0 {
+			return r.end, nil
+		}
+		select {
+		case a := <-r.done:
+			r.flying--
+			if err := r.answer(a, take); err != nil {
+				return 0, err
+			}
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+func (r *reading) pick() (span, bool) {
+	for len(r.again) > 0 {
+		s := r.again[0]
+		r.again = r.again[1:]
+		if s.at < r.end {
+			return s, true
+		}
+	}
+	if r.next >= r.end {
+		return span{}, false
+	}
+	s := span{r.next, int(min(int64(r.chunk), r.end-r.next))}
+	r.next += int64(s.size)
+	return s, true
+}
+
+func (r *reading) request(ctx context.Context, s span) error {
+	l := r.f.s.link
+	a := &ask{done: r.done, tag: s.at, size: s.size}
+	m, err := l.begin(fxpRead, a, 4+len(r.f.handle)+12)
+	if err != nil {
+		return err
+	}
+	m = binary.BigEndian.AppendUint64(appendString(m, r.f.handle), uint64(s.at))
+	if err := l.send(ctx, outgoing{head: binary.BigEndian.AppendUint32(m, uint32(s.size))}); err != nil {
+		return err
+	}
+	r.flying++
+	return nil
+}
+
+func (r *reading) answer(a *ask, take func(int64, []byte) error) error {
+	m, err := a.expect(fxpData, a.err)
+	var st *statusError
+	if errors.As(err, &st) && st.code == fxEOF {
+		r.end = min(r.end, a.tag)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p := m.bytes()
+	if m.bad || len(p) == 0 || len(p) > a.size {
+		return errMalformed
+	}
+	if err := take(a.tag, p); err != nil {
+		return err
+	}
+	if rest := a.size - len(p); rest > 0 {
+		r.again = append(r.again, span{a.tag + int64(len(p)), rest})
+		r.chunk = min(r.chunk, max(len(p), 512))
+	} else if r.allowed < min(mostUnderWay, max(firstUnderWay, maxUnderWay/r.chunk)) {
+		r.allowed++
+	}
+	return nil
+}
+
+// ReadAt reads len(p) bytes from off on, fewer only with an error; see
+// io.ReaderAt.
+func (f *SFTPFile) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, f.fail("read", errors.New("negative offset"))
+	}
+	var got ranges
+	end, err := f.read(f.ctx, off, off+int64(len(p)), func(at int64, b []byte) error {
+		copy(p[at-off:], b)
+		got.add(at, int64(len(b)))
+		return nil
+	})
+	if err != nil {
+		return int(max(got.from(off)-off, 0)), f.fail("read", err)
+	}
+	if end < off+int64(len(p)) {
+		return int(end - off), io.EOF
+	}
+	return len(p), nil
+}
+
+// ranges is the part of a file that has been dealt with, however out of order.
+type ranges struct{ ends map[int64]int64 } // from its begin to its end
+
+func (r *ranges) add(at, n int64) {
+	if r.ends == nil {
+		r.ends = map[int64]int64{}
+	}
+	r.ends[at] = at + n
+}
+
+// from gives how far all is dealt with from at on, and forgets what is before that.
+func (r *ranges) from(at int64) int64 {
+	for {
+		end, ok := r.ends[at]
+		if !ok {
+			return at
+		}
+		delete(r.ends, at)
+		at = end
+	}
+}
+
+// write writes what next gives, from at on, until that gives io.EOF. It gives
+// how far all was written, also beside an error. next's bytes are not changed
+// until the release that came with them was called.
+func (f *openFile) write(ctx context.Context, at int64, next func(limit int) (p []byte, release func(), err error)) (int64, error) {
+	var (
+		done    = make(chan *ask, mostUnderWay)
+		flying  int
+		allowed = mostUnderWay
+		wrote   ranges
+		full    = at
+		over    bool
+		failure error
+		failed  int64
+	)
+	for {
+		for !over && failure == nil && flying < allowed {
+			p, release, err := next(f.s.link.maxWrite)
+			if err == io.EOF {
+				over = true
+				break
+			}
+			if err == nil {
+				err = f.requestWrite(ctx, at, p, release, done)
+			}
+			if err != nil {
+				failure, failed = err, at
+				break
+			}
+			at += int64(len(p))
+			flying++
+		}
+		if flying == 0 {
+			return full, failure
+		}
+		select {
+		case a := <-done:
+			flying--
+			if err := a.status(a.err); err != nil {
+				if failure == nil || a.tag < failed {
+					failure, failed = err, a.tag
+				}
+				continue
+			}
+			wrote.add(a.tag, int64(a.size))
+			full = wrote.from(full)
+		case <-ctx.Done():
+			return full, ctx.Err()
+		}
+	}
+}
+
+func (f *openFile) requestWrite(ctx context.Context, at int64, p []byte, release func(), done chan *ask) error {
+	l := f.s.link
+	a := &ask{done: done, tag: at, size: len(p)}
+	m, err := l.begin(fxpWrite, a, 4+len(f.handle)+12)
+	if err != nil {
+		return err
+	}
+	m = binary.BigEndian.AppendUint64(appendString(m, f.handle), uint64(at))
+	m = binary.BigEndian.AppendUint32(m, uint32(len(p)))
+	return l.send(ctx, outgoing{head: m, body: p, sent: release})
+}
+
+// WriteAt writes p at off; n < len(p) only with an error, and then what is
+// before it was written. Of a file opened with O_APPEND the server may write at
+// its end instead.
+func (f *SFTPFile) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, f.fail("write", errors.New("negative offset"))
+	}
+	// The copy is for a call that ctx ends: what is on its way by then stays as it is.
+	rest := append([]byte(nil), p...)
+	full, err := f.write(f.ctx, off, func(limit int) ([]byte, func(), error) {
+		if len(rest) == 0 {
+			return nil, nil, io.EOF
+		}
+		n := min(limit, len(rest))
+		part := rest[:n]
+		rest = rest[n:]
+		return part, nil, nil
+	})
+	if err != nil {
+		return int(full - off), f.fail("write", err)
+	}
+	return len(p), nil
+}
+
+// ReadFrom writes all that r gives at the file's place; see io.ReaderFrom.
+func (f *SFTPFile) ReadFrom(r io.Reader) (int64, error) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	begin := f.at
+	var readErr error
+	full, err := f.write(f.ctx, begin, func(limit int) ([]byte, func(), error) {
+		if readErr != nil {
+			return nil, nil, io.EOF
+		}
+		buf := make([]byte, limit)
+		n, err := io.ReadFull(r, buf)
+		readErr = err
+		if n == 0 {
+			return nil, nil, io.EOF
+		}
+		return buf[:n], nil, nil
+	})
+	f.at = full
+	switch {
+	case err != nil:
+		return full - begin, f.fail("write", err)
+	case readErr == io.EOF, readErr == io.ErrUnexpectedEOF, readErr == nil:
+		return full - begin, nil
+	}
+	return full - begin, readErr
+}
+
+// WriteTo gives w all from the file's place to its end; see io.WriterTo.
+func (f *SFTPFile) WriteTo(w io.Writer) (int64, error) {
+	f.turn.Lock()
+	defer f.turn.Unlock()
+	begin := f.at
+	var writeErr error
+	held := map[int64][]byte{}
+	_, err := f.read(f.ctx, begin, 1<<62, func(at int64, p []byte) error {
+		held[at] = p
+		for p, ok := held[f.at]; ok; p, ok = held[f.at] {
+			delete(held, f.at)
+			n, err := w.Write(p)
+			f.at += int64(n)
+			if err != nil {
+				writeErr = err
+				return err
+			}
+		}
+		return nil
+	})
+	switch {
+	case writeErr != nil:
+		return f.at - begin, writeErr
+	case err != nil:
+		return f.at - begin, f.fail("read", err)
+	}
+	return f.at - begin, nil
+}

@@ -1,0 +1,147 @@
+package sshpool
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Files moves whole files to a host and from it, by the best way that the host
+// has. Methods may be called at once from many goroutines.
+type Files struct {
+	conn *Conn
+	sftp *SFTP // nil by WayStream
+}
+
+// Files prepares for moving files. What it gives is the caller's to close.
+// Where ctx has no deadline, c's Limits.Channel bounds each of the steps.
+// Errors are as of SFTP, where the host can neither SFTP nor run commands.
+func (c *Conn) Files(ctx context.Context) (*Files, error) {
+	s, err := c.SFTP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Files{conn: c, sftp: s}, nil
+}
+
+// Way tells how files get to the host.
+func (f *Files) Way() Way {
+	if f.sftp == nil {
+		return WayStream
+	}
+	return f.sftp.way
+}
+
+// SFTP is the client below, closed with f; nil by WayStream.
+func (f *Files) SFTP() *SFTP { return f.sftp }
+
+// Close ends what was begun for f. It does not wait for the host.
+func (f *Files) Close() error {
+	if f.sftp != nil {
+		return f.sftp.Close()
+	}
+	return nil
+}
+
+// Verify says how a file is compared after it was moved.
+type Verify string
+
+// The ways to compare. In all of them the size is.
+const (
+	// VerifyHash compares SHA-256: the host reads its side by itself where it
+	// has sha256sum, shasum or openssl, else it is read back.
+	VerifyHash Verify = ""
+	VerifyRead Verify = "read back" // read back over the connection
+	VerifyOff  Verify = "off"
+)
+
+// PutOptions says how a file is put on a host. The zero value: permissions of
+// the source, owner as it comes, no times, verified, an interrupted put resumed.
+type PutOptions struct {
+	// Mode is what the file's permissions are in the end, whatever the host's
+	// umask; nil: those of the source, or of the file that is replaced where the
+	// source has none, or 0644. Until the end nobody but the owner can read it.
+	Mode *fs.FileMode
+	// UID and GID, where not nil, are the owner and the group in the end.
+	UID, GID *int
+	// ModTime is the time of last change, to the second; zero: now.
+	ModTime time.Time
+	// Backup, where not empty, is the name that a replaced file gets.
+	Backup string
+	// NoReplace fails with KindExists where the file exists.
+	NoReplace bool
+	// NoResume begins anew where an interrupted put left something.
+	NoResume bool
+	// NoSync leaves out fsync.
+	NoSync bool
+	Verify Verify
+	// Progress is called with the bytes that have got to the host since the last
+	// call, resumed ones among them, from one goroutine at a time.
+	Progress func(n int64)
+	// Rates bound how fast is sent; all of them hold.
+	Rates []*Rate
+	// Stage, where not empty, is a folder on the host where the file is put
+	// together instead of beside its final place, and Move then moves it there:
+	// it is called with the names when the file is complete and verified, in
+	// place of the change of owner and mode and the rename. So a user who may not
+	// write to the final place can put it there as another. What Move
+	// leaves in Stage is removed.
+	Stage string
+	Move  func(ctx context.Context, staged, name string) error
+}
+
+// GetOptions says how a file is fetched. The zero value: permissions of the
+// file on the host without setuid, setgid and sticky, no times, verified.
+type GetOptions struct {
+	Mode      *fs.FileMode // permissions in the end; nil: those of the host's file
+	Times     bool         // keep the time of last change
+	NoReplace bool
+	NoResume  bool
+	NoSync    bool
+	Verify    Verify
+	Progress  func(n int64)
+	Rates     []*Rate
+	MaxBytes  int64 // where not 0: a longer file is KindTooLarge
+}
+
+// Transfer is what a Put or Get did.
+type Transfer struct {
+	Size     int64 // bytes of the file
+	Sent     int64 // bytes of it that went over the connection for it, not counting those read back
+	Resumed  int64 // bytes that an interrupted transfer had left and that were right
+	SHA256   [sha256.Size]byte
+	Verified string // "sha256sum", "shasum", "openssl", "read back"; empty: the size only
+	Way      Way
+	Atomic   bool // others saw the old file or the new one, at any moment
+	Synced   bool // the host has it on its disk
+	Replaced bool // there was a file before
+	Took     time.Duration
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// Put puts a file on the host: under a temporary name beside its final place,
+// which only the user can read, then checked, given its owner and permissions,
+// and renamed over what was there. So the file is the old one or the new one,
+// whole. Where Put fails the old one is untouched and the temporary file
+// removed, but for a lost connection: the next Put of the same source goes on
+// from there.
+//
+// Errors are of type *Error with Op "put".
+func (f *Files) Put(ctx context.Context, src *Source, name string, o PutOptions) (Transfer, error) {
+	return f.put(ctx, src, name, o)
+}
+
+// Get fetches a file from the host to name in the folder dir, which nothing in
+// name or in links can lead out of: under a temporary name that only the user
+// can read, then checked, given its permissions, and renamed over what was
+// there. Where Get fails what was there is untouched; a lost connection leaves
+// the temporary file for the next Get of the same file to go on from.
+//
+// Errors are of type *Error with Op "get"; KindLocal is the trouble of this side.
+func (f *Files) Get(ctx context.Context, remote string, dir *os.Root, name string, o GetOptions) (Transfer, error) {
+	return f.get(ctx, remote, dir, name, o)
+}
