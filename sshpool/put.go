@@ -70,7 +70,14 @@ func (p *putting) run(ctx context.Context) error {
 
 func (p *putting) fill(file *SFTPFile, mode fs.FileMode) error {
 	defer file.Close()
-	n, err := file.ReadFrom(io.NewSectionReader(p.src.r, 0, p.src.size))
+	from := io.NewSectionReader(p.src.r, 0, p.src.size)
+	n, err := file.ReadFrom(readFunc(func(b []byte) (int, error) {
+		n, err := from.Read(b)
+		if waited := waitRates(file.ctx, p.o.Rates, n); waited != nil {
+			err = waited
+		}
+		return n, err
+	}))
 	p.res.Sent = n
 	if err != nil {
 		return err
@@ -94,3 +101,7 @@ func transferError(op, name string, err error) error {
 	c.Op = op
 	return &c
 }
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
