@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -132,6 +133,47 @@ func TestPythonServers(t *testing.T) {
 				t.Errorf("logged in by %v", got)
 			}
 		})
+	}
+}
+
+// TestPAM answers what PAM asks for behind a real sshd, from a file and as a
+// person would, and after a key where both are wanted.
+func TestPAM(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("PAM asks for passwords of others only where sshd is root")
+	}
+	const password = "correct horse"
+	answers, err := ReadAnswers(strings.NewReader("Password: = " + password + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for methods, want := range map[string][]string{
+		"keyboard-interactive":           {"keyboard-interactive"},
+		"publickey,keyboard-interactive": {"publickey", "keyboard-interactive"},
+	} {
+		s := sshtest.OpenSSH(t, sshtest.Password(password), sshtest.Config("UsePAM yes"),
+			sshtest.Config("KbdInteractiveAuthentication yes"), sshtest.Config("AuthenticationMethods "+methods))
+		target := realTarget(t, s)
+		target.Auth = &Auth{Keys: []string{s.KeyFile}, Answers: answers}
+		c := answersCommand(t, target)
+		if got := c.Facts().Methods; !slices.Equal(got, want) {
+			t.Errorf("%s: logged in by %v", methods, got)
+		}
+		var asked []string
+		person := func(_ context.Context, _, _, _ string, questions []Question) ([]string, error) {
+			for _, q := range questions {
+				asked = append(asked, q.Text)
+			}
+			return []string{password}, nil
+		}
+		target.Auth = &Auth{Keys: []string{s.KeyFile}, Interactive: person}
+		answersCommand(t, target)
+		if len(asked) != 1 || !strings.Contains(asked[0], "Password") {
+			t.Errorf("%s: asked %q", methods, asked)
+		}
+		target.Auth = &Auth{Keys: []string{s.KeyFile}, Password: func(context.Context) (string, error) { return "wrong", nil }}
+		_, err := Dial(testContext(t), target)
+		wantError(t, err, KindAuth, StageAuth)
 	}
 }
 
