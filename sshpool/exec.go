@@ -229,6 +229,9 @@ func (r *running) wait() error {
 	ended := 0
 	for {
 		if ended == 2 && (r.exited || r.closed) {
+			if err := r.heard(); err != nil {
+				return err
+			}
 			return r.verdict()
 		}
 		select {
@@ -332,6 +335,17 @@ func (r *running) answered(a reply) error {
 		return nil // the channel is closed: wait for the rest and judge by that
 	}
 	return &Error{Op: opExec, Kind: KindPermission, Stage: StageChannel, Text: a.what + " refused by the host"}
+}
+
+// heard takes the host's answer, if it was not taken yet, once the streams have
+// ended: it came before that, and all that came may be taken in any order.
+func (r *running) heard() error {
+	if r.replied == nil {
+		return nil
+	}
+	a := <-r.replied
+	r.replied = nil
+	return r.answered(a)
 }
 
 // verdict judges a command whose streams have ended.

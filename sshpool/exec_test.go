@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"fleet/internal/lab"
 )
 
@@ -231,4 +233,33 @@ func (c *counter) check(p []byte) (int, error) {
 		c.in++
 	}
 	return len(p), nil
+}
+
+// TestAnswerBeforeEnd wants the host's answer taken before a command's end,
+// whichever of what came at the same time is looked at first.
+func TestAnswerBeforeEnd(t *testing.T) {
+	for range 200 {
+		for _, granted := range []bool{true, false} {
+			reqs := make(chan *ssh.Request, 1)
+			reqs <- &ssh.Request{Type: "exit-status", Payload: []byte{0, 0, 0, 0}}
+			close(reqs)
+			r := &running{ctx: t.Context(), s: &opening{reqs: reqs}, done: make(chan *sink, 2),
+				replied: make(chan reply, 1), ready: make(chan struct{})}
+			r.replied <- reply{ok: granted, what: "command"}
+			r.done <- &r.out
+			r.done <- &r.err
+			err := r.wait()
+			r.limit.stop()
+			select {
+			case <-r.ready:
+				if err != nil || !granted {
+					t.Fatalf("granted %v: ready, %v", granted, err)
+				}
+			default:
+				if err == nil {
+					t.Fatalf("granted %v: the command ended without an answer", granted)
+				}
+			}
+		}
+	}
 }
