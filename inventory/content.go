@@ -223,3 +223,17 @@ func (e Entry) Setting(name string, at Mark, words ...string) error {
 	p.keys = append(p.keys, trial.keys...)
 	return nil
 }
+
+// SetPassword gives the entry the password of the login.
+func (e Entry) SetPassword(secret Secret, at Mark) {
+	p := e.patch()
+	p.Password, p.given = secret, p.given|fieldPassword
+	p.note("password", true, at)
+}
+
+// SetBecomePassword gives the entry the password that becoming another user takes.
+func (e Entry) SetBecomePassword(secret Secret, at Mark) {
+	p := e.patch()
+	p.BecomePassword, p.given = secret, p.given|fieldBecomePassword
+	p.note("become_password", true, at)
+}

@@ -18,7 +18,7 @@ func (r *reader) setting(p *patch, e *hostEntry, key, n *yaml.Node) bool {
 		return true
 	}
 	f, ok := fieldByName(key.Value)
-	if !ok {
+	if !ok || f.isSecret() {
 		return false
 	}
 	p.given |= f
@@ -75,7 +75,7 @@ func (r *reader) unknownField(key *yaml.Node, others ...string) {
 	case "pass", "password", "become_pass", "become_password", "passphrase":
 		hint = "no secret stands in the inventory: use --ask-pass or --pass-file"
 	}
-	if _, ok := fieldByName(plain); ok {
+	if f, ok := fieldByName(plain); ok && !f.isSecret() {
 		hint = fmt.Sprintf("write %q", plain)
 	}
 	if hint == "" {

@@ -35,7 +35,7 @@ type Host struct {
 	// zero value means that the inventory does not say.
 	Settings
 	// Vars is the host's variables: nil, bool, int64, uint64, float64 (finite),
-	// string, []any and map[string]any, so that encoding/json can write them.
+	// string, []any, map[string]any and Secret, so that encoding/json can write them.
 	Vars map[string]any
 	// Source is where the inventory first names the host.
 	Source Position

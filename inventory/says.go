@@ -96,6 +96,10 @@ func (s *Settings) value(f field) any {
 		return s.ConnectTimeout
 	case fieldShell:
 		return s.Shell
+	case fieldPassword:
+		return s.Password
+	case fieldBecomePassword:
+		return s.BecomePassword
 	}
-	panic(fmt.Sprintf("setting %#x", uint16(f)))
+	panic(fmt.Sprintf("setting %#x", uint32(f)))
 }

@@ -24,10 +24,12 @@ type Settings struct {
 	KnownHosts     []string      // paths of known_hosts files
 	ConnectTimeout time.Duration // limit from the first packet to the end of login
 	Shell          string        // path of the shell that commands are given to
+	Password       Secret        // of the login; hosts.yaml cannot hold it, other sources can
+	BecomePassword Secret        // of the other user, or of this one, as BecomeMethod wants it; likewise
 }
 
 // field is a set of settings.
-type field uint16
+type field uint32
 
 const (
 	fieldAddress field = 1 << iota
@@ -44,9 +46,11 @@ const (
 	fieldKnownHosts
 	fieldConnectTimeout
 	fieldShell
+	fieldPassword
+	fieldBecomePassword
 )
 
-// fieldNames lists the settings as files write them, in the order of the bits.
+// fieldNames lists the settings as hosts.yaml writes them, in the order of the bits.
 func fieldNames() []string {
 	return []string{
 		"address", "port", "user", "key", "certificate", "jump", "proxy_command", "become",
@@ -55,12 +59,21 @@ func fieldNames() []string {
 }
 
 func fieldByName(name string) (field, bool) {
+	switch name {
+	case "password":
+		return fieldPassword, true
+	case "become_password":
+		return fieldBecomePassword, true
+	}
 	i := slices.Index(fieldNames(), name)
 	if i < 0 {
 		return 0, false
 	}
 	return 1 << i, true
 }
+
+// isSecret says whether the settings are among those that hosts.yaml does not hold.
+func (f field) isSecret() bool { return f >= fieldPassword }
 
 // patch is what one entry says: the settings named by given, and variables.
 type patch struct {
@@ -101,6 +114,8 @@ func (p *patch) apply(s *Settings) {
 	set(p, fieldKnownHosts, &s.KnownHosts, p.KnownHosts)
 	set(p, fieldConnectTimeout, &s.ConnectTimeout, p.ConnectTimeout)
 	set(p, fieldShell, &s.Shell, p.Shell)
+	set(p, fieldPassword, &s.Password, p.Password)
+	set(p, fieldBecomePassword, &s.BecomePassword, p.BecomePassword)
 }
 
 func set[T any](p *patch, f field, to *T, from T) {

@@ -23,7 +23,8 @@ type Access struct {
 	ConnectTimeout time.Duration // tcp to auth
 	Agent          string        // socket of the ssh-agent, empty: none
 	// Password and Passphrase get secrets, at most once each; nil: none is to
-	// be had. They may be called while a run is under way.
+	// be had, for Password but from the inventory. They may be called while a run
+	// is under way.
 	Password   func(context.Context) (string, error)
 	Passphrase func(ctx context.Context, file string) ([]byte, error)
 

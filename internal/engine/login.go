@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"fleet/inventory"
 	"fleet/sshpool"
 	"fleet/sshpool/sshconfig"
 )
@@ -24,6 +25,7 @@ type login struct {
 	methods        []string // nil: all
 	algorithms     []string // of public keys; nil: the usual ones
 	password       func(context.Context) (string, error)
+	secret         inventory.Secret // that password gives, where it is the inventory's
 	answers        []sshpool.Answer
 }
 
@@ -32,6 +34,9 @@ func (r *resolver) auth(w want, found *sshconfig.Resolved) (*sshpool.Auth, error
 	l := login{agent: r.Agent}
 	if !w.isHop() { // a jump host has no business with the password of those behind it
 		l.password, l.answers = r.Password, r.Answers
+	}
+	if own := w.host.Password; l.password == nil && own.IsSet() {
+		l.secret, l.password = own, func(context.Context) (string, error) { return own.Text(), nil }
 	}
 	switch v := found.IdentityAgent.V; v {
 	case "":
@@ -71,7 +76,7 @@ func (r *resolver) auth(w want, found *sshconfig.Resolved) (*sshpool.Auth, error
 // id tells logins apart.
 func (l *login) id() string {
 	var b strings.Builder
-	fmt.Fprint(&b, l.only, l.password != nil, len(l.answers) > 0, "\x00", l.agent)
+	fmt.Fprint(&b, l.only, l.password != nil, len(l.answers) > 0, "\x00", l.agent, "\x00", l.secret.Text())
 	for _, list := range [][]string{l.keys, l.certificates, l.defaults, l.methods, l.algorithms} {
 		b.WriteString("\x00\x00" + strings.Join(list, "\x00"))
 	}
