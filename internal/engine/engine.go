@@ -10,6 +10,7 @@
 //	engine.go    the run itself: scheduler, pool and sink put together
 //	kept.go      connections that outlive a run
 //	program.go   what is done on each host: a command, or other work
+//	gate.go      what stands between the batches of a run; local.go: commands of this machine
 //	results.go   from the scheduler's events to the sink's
 package engine
 
@@ -18,12 +19,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
 	"fleet/internal/event"
 	"fleet/internal/output"
+	"fleet/inventory"
 	"fleet/scheduler"
 	"fleet/sshpool"
 )
@@ -46,13 +49,17 @@ func New(ctx context.Context, req Request) (*Run, error) {
 		return nil, errors.New("no hosts to run on")
 	}
 	r := &Run{id: ulid.Make().String(), req: req}
+	reached := req.Hosts
+	if h := req.Gate.Host; h != nil && !slices.ContainsFunc(reached, func(x *inventory.Host) bool { return x.Name == h.Name }) {
+		reached = append(reached[:len(reached):len(reached)], h)
+	}
 	if kept := req.Kept; kept != nil {
-		if err := kept.Reach(ctx, req.Hosts); err != nil {
+		if err := kept.Reach(ctx, reached); err != nil {
 			return nil, err
 		}
 		r.reach, r.pool = kept.targets, kept.pool
 	} else {
-		reach, err := req.Reach(ctx, req.Hosts)
+		reach, err := req.Reach(ctx, reached)
 		if err != nil {
 			return nil, err
 		}
@@ -90,18 +97,20 @@ func (r *Run) Close() error {
 // or of a fault of fleet's own beside the summary of what was done by then.
 func (r *Run) Run(sink event.Sink) (event.Summary, error) {
 	res := &results{sink: sink, store: r.store, limit: r.req.MaxOutput, keep: r.req.Keep, log: r.req.Log, open: map[string]*streams{}, jobs: map[string]*job{}}
+	ro := newRollout(r, sink)
 	plan := scheduler.Plan{
 		Hosts:    r.hosts(),
 		Total:    len(r.req.Hosts),
 		Program:  r.program(res),
 		Fanout:   r.req.Fanout,
-		Serial:   r.req.Serial,
 		MaxFail:  r.req.MaxFail,
 		Deadline: r.req.Deadline,
 		Grace:    graceTime,
-		Observe:  res.observe,
+		Observe:  func(ev scheduler.Event) { ro.observe(ev); res.observe(ev) },
 	}
-	sink.Start(event.Run{ID: r.id, Command: r.req.Command, Hosts: len(r.req.Hosts), Time: time.Now()})
+	ro.plan(&plan)
+	sink.Start(event.Run{ID: r.id, Command: r.req.Command, Hosts: len(r.req.Hosts), Time: time.Now(),
+		Guarded: r.req.MaxFail != scheduler.Budget{} || r.req.Gate.set()})
 	report, err := scheduler.Run(plan, r.poller)
 	for _, err := range r.reach.Unwritten() {
 		if r.req.Kept == nil || r.req.Kept.untold(err.Error()) {
@@ -115,7 +124,7 @@ func (r *Run) Run(sink event.Sink) (event.Summary, error) {
 	case report.Deadline:
 		summary.Deadline = true
 	case report.Halted && report.Counts[scheduler.Skipped] > 0:
-		summary.Halted = true // else the budget was exceeded by the last hosts: nothing was stopped
+		summary.Halted, summary.Refused = true, ro.halted(report) // else the budget was exceeded by the last hosts: nothing was stopped
 	}
 	if err != nil {
 		return summary, fmt.Errorf("run: %w", err)

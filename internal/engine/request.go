@@ -22,10 +22,13 @@ type Request struct {
 	Fanout    int               // hosts at once, at least 1
 	Serial    []scheduler.Batch // nil: one batch
 	MaxFail   scheduler.Budget  // zero: no budget
-	Timeout   time.Duration     // per command, or of Work, 0: none
-	Deadline  time.Duration     // whole run, 0: none
-	MaxOutput int64             // bytes shown of each stream of a host
-	Keep      bool              // results carry the output, for a sink that shows it whole
+	Gate      Gate              // between batches; zero: nothing
+	Delay     time.Duration     // from the start of one host to that of the next
+	Straggler scheduler.Straggler
+	Timeout   time.Duration // per command, or of Work, 0: none
+	Deadline  time.Duration // whole run, 0: none
+	MaxOutput int64         // bytes shown of each stream of a host
+	Keep      bool          // results carry the output, for a sink that shows it whole
 
 	// Stops asks the run to stop: the first value to start nothing more and
 	// cancel what runs, the second to leave at once. May be nil.

@@ -93,6 +93,10 @@ func (r *results) observe(ev scheduler.Event) {
 			r.log.Error("program panicked", "host", ev.Host, "stack", string(ev.Stack))
 		}
 		r.sink.Result(r.result(ev))
+	case scheduler.GateDone:
+		if len(ev.Stack) > 0 && r.log != nil {
+			r.log.Error("gate panicked", "stack", string(ev.Stack))
+		}
 	case scheduler.Slow:
 		if r.log != nil {
 			r.log.Warn("program held the loop", "host", ev.Host, "took", ev.Took)
@@ -102,6 +106,9 @@ func (r *results) observe(ev scheduler.Event) {
 
 func (r *results) result(ev scheduler.Event) event.Result {
 	res := event.Result{Host: ev.Host, Outcome: ev.Outcome, Cause: ev.Cause, Time: ev.Time}
+	if ev.Outcome != scheduler.Skipped {
+		res.Tries = 1
+	}
 	switch v := ev.Value.(type) {
 	case *tasks.CommandResult:
 		res.Detail = KeyDetail(v.Err)

@@ -24,6 +24,7 @@ type Run struct {
 	Command string // what is sent to each host, or what else is done there: "push app.conf /etc/"
 	Hosts   int
 	Time    time.Time
+	Guarded bool // it may halt before all hosts have run
 }
 
 // Output is a piece of what a host wrote, exact bytes, cut where they came in
@@ -49,6 +50,7 @@ type Result struct {
 	Unstored    bool // Truncated, by a fault in keeping it and not by the limit
 	Lingering   bool // a background child kept the output open past the drain time
 	Attempts    int  // connection attempts
+	Tries       int  // how often the host was tried; above 1 only where retries were asked for
 	Connect     time.Duration
 	Run         time.Duration
 	Time        time.Time
@@ -64,9 +66,13 @@ type Summary struct {
 	Counts map[scheduler.Outcome]int
 	Wall   time.Duration
 	// How the run ended early, if it did; at most one is set.
-	Halted      bool // max-fail
+	Halted      bool // by max-fail, or by what Refused says
 	Deadline    bool
 	Interrupted bool
+
+	Refused GateKind // the part of a gate that halted the run; empty for max-fail
+	// Recorded says that the run can be found by its id later.
+	Recorded bool
 }
 
 // Sink takes a run's events. Start comes first, Finish last. Started and

@@ -108,6 +108,7 @@ func appendResult(dst []byte, r *event.Result) []byte {
 	dst = strconv.AppendInt(append(dst, `,"stderr_bytes":`...), r.StderrBytes, 10)
 	dst = strconv.AppendBool(append(dst, `,"truncated":`...), r.Truncated)
 	dst = strconv.AppendInt(append(dst, `,"attempts":`...), int64(r.Attempts), 10)
+	dst = strconv.AppendInt(append(dst, `,"tries":`...), int64(r.Tries), 10)
 	dst = strconv.AppendInt(append(dst, `,"connect_ms":`...), r.Connect.Milliseconds(), 10)
 	dst = strconv.AppendInt(append(dst, `,"run_ms":`...), r.Run.Milliseconds(), 10)
 	return appendTime(append(dst, `,"time":`...), r.Time)
@@ -134,5 +135,25 @@ func appendSummary(dst []byte, s event.Summary) []byte {
 		dst = appendString(dst, string(o))
 		dst = strconv.AppendInt(append(dst, ':'), int64(s.Counts[o]), 10)
 	}
-	return strconv.AppendInt(append(dst, `,"wall_ms":`...), s.Wall.Milliseconds(), 10)
+	dst = strconv.AppendInt(append(dst, `,"wall_ms":`...), s.Wall.Milliseconds(), 10)
+	dst = append(dst, `,"stopped":`...)
+	if by := stoppedBy(s); by != "" {
+		return appendString(dst, by)
+	}
+	return append(dst, "null"...)
+}
+
+// stoppedBy is what ended a run before its time, empty if nothing did.
+func stoppedBy(s event.Summary) string {
+	switch {
+	case s.Halted && s.Refused != "":
+		return string(s.Refused)
+	case s.Halted:
+		return "max-fail"
+	case s.Deadline:
+		return "deadline"
+	case s.Interrupted:
+		return "interrupted"
+	}
+	return ""
 }

@@ -37,6 +37,7 @@ type fold struct {
 func newGroup(o Options) *group {
 	g := &group{folds: make(map[foldKey]*fold)}
 	g.init(o, false)
+	g.talks = true
 	return g
 }
 

@@ -101,6 +101,54 @@ func (j *jsonl) Result(r event.Result) {
 	j.count(r)
 }
 
+// Mark implements event.MarkSink: a batch as it begins, a gate as it ends.
+func (j *jsonl) Mark(m event.Mark) {
+	j.base.Mark(m)
+	if p := j.appendMark(nil, m); p != nil {
+		j.way.out.Write(p)
+	}
+}
+
+func (j *jsonl) appendMark(p []byte, m event.Mark) []byte {
+	switch m.Kind {
+	case event.BatchBegan:
+		p = j.appendBatch(j.open(p, "batch"), m)
+		p = appendStrings(append(p, `,"hosts":`...), m.Hosts)
+	case event.GateEnded:
+		p = j.appendBatch(j.open(p, "gate"), m)
+		p = appendString(append(p, `,"gate":`...), string(m.Gate))
+		p = appendString(append(p, `,"text":`...), m.Text)
+		p = strconv.AppendBool(append(p, `,"passed":`...), m.Cause == nil)
+		p = appendCause(append(p, `,"cause":`...), m.Cause)
+		p = appendBytes(append(p, ','), "output", m.Output)
+		p = strconv.AppendBool(append(p, `,"truncated":`...), m.Cut)
+		p = strconv.AppendInt(append(p, `,"took_ms":`...), m.Took.Milliseconds(), 10)
+	case event.StragglersLeft:
+		p = appendStrings(append(j.open(p, "stragglers"), `,"hosts":`...), m.Hosts)
+		p = strconv.AppendInt(append(p, `,"after_ms":`...), m.Took.Milliseconds(), 10)
+	default:
+		return p
+	}
+	return append(appendTime(append(p, `,"time":`...), m.Time), "}\n"...)
+}
+
+func (j *jsonl) appendBatch(p []byte, m event.Mark) []byte {
+	p = strconv.AppendInt(append(p, `,"batch":`...), int64(m.Batch), 10)
+	return strconv.AppendInt(append(p, `,"batches":`...), int64(m.Batches), 10)
+}
+
+// appendStrings appends a list of strings.
+func appendStrings(p []byte, list []string) []byte {
+	p = append(p, '[')
+	for i, s := range list {
+		if i > 0 {
+			p = append(p, ',')
+		}
+		p = appendString(p, s)
+	}
+	return append(p, ']')
+}
+
 // Finish implements event.Sink.
 func (j *jsonl) Finish(s event.Summary) error {
 	p := j.open(nil, "summary")

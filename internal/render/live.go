@@ -26,6 +26,7 @@ type live struct {
 func newLive(o Options) *live {
 	l := &live{}
 	l.init(o, true)
+	l.talks = true
 	return l
 }
 

@@ -95,7 +95,7 @@ func (h host) result(store *output.Store, at time.Time) event.Result {
 		Time: at,
 	}
 	if r.Outcome != scheduler.Skipped {
-		r.Attempts = 1
+		r.Attempts, r.Tries = 1, 1
 	}
 	if r.Outcome != scheduler.OK {
 		cause := h.cause

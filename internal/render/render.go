@@ -7,6 +7,8 @@
 // bytes get to the two: through queues, so that a slow reader does not hold the
 // run up, and around the status line.
 //
+// Batches, gates and stragglers of a run are told by marks.go.
+//
 // Whatever comes from a host is data. On a terminal it passes through
 // [AppendSafe] (safe.go), so that it cannot move the cursor, set the title or
 // forge another host's line; in a pipe the bytes are exact, except in JSON,
@@ -47,6 +49,7 @@ type Options struct {
 // Its own methods are safe for concurrent use.
 type Sink interface {
 	event.Sink
+	event.MarkSink
 	// Note shows one line of fleet's own on Err, above the status line. It is
 	// made safe and needs no line feed.
 	Note(text string)
@@ -107,6 +110,7 @@ type base struct {
 	way   *way
 	tally tally
 	run   event.Run
+	talks bool // tells of batches and gates as they come
 }
 
 func (b *base) init(o Options, queued bool) {

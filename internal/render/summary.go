@@ -36,18 +36,34 @@ func (b *base) summary(s event.Summary) []byte {
 	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, the rest was not kept")
 	p = b.appendRemark(p, b.tally.unkept, "output cut, as the rest could not be kept on this machine")
 	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
+	if s.Halted {
+		p = b.appendRemark(p, b.tally.oks, "ok")
+	}
 	causes := b.tally.sortedCauses()
+	p = b.appendCauses(p, causes)
+	p = b.appendHints(p, causes)
+	if s.Halted && s.Recorded {
+		p = append(p, b.wrap(b.o.Prog+": hint: ", "`"+b.o.Prog+" rerun "+SafeLine(s.Run)+" --not-ok` goes on with the hosts that are not ok")...)
+	}
+	return p
+}
+
+// appendCauses tells each cause once for its hosts.
+func (b *base) appendCauses(p []byte, causes []foldedCause) []byte {
 	for _, c := range causes {
-		hosts := b.foldFor(c.hosts, b.o.ErrTerminal) + ": "
-		text := outcomeColor(b.o.ErrColor, c.outcome, causeText(c.causeKey))
-		if b.o.ErrTerminal {
-			p = append(p, wrapAt(hosts, text, causeIndent, b.o.Width())...)
-		} else {
-			p = append(p, hosts+text+"\n"...)
-		}
+		p = b.appendOf(p, c.hosts, outcomeColor(b.o.ErrColor, c.outcome, causeText(c.causeKey)))
 		p = b.appendDetails(p, c.details)
 	}
-	return b.appendHints(p, causes)
+	return p
+}
+
+// appendOf tells text of hosts, in one line that a terminal may break.
+func (b *base) appendOf(p []byte, hosts []string, text string) []byte {
+	names := b.foldFor(hosts, b.o.ErrTerminal) + ": "
+	if b.o.ErrTerminal {
+		return append(p, wrapAt(names, text, causeIndent, b.o.Width())...)
+	}
+	return append(p, names+text+"\n"...)
 }
 
 // appendRemark tells what is true of hosts whatever became of them.
@@ -55,7 +71,7 @@ func (b *base) appendRemark(p []byte, hosts []string, text string) []byte {
 	if len(hosts) == 0 {
 		return p
 	}
-	return append(p, b.foldFor(hosts, b.o.ErrTerminal)+": "+text+"\n"...)
+	return b.appendOf(p, hosts, text)
 }
 
 // appendCounts writes "5 hosts in 1.2s: ok 3 · failed 2".
@@ -80,6 +96,8 @@ func (b *base) appendCounts(p []byte, s event.Summary) []byte {
 // early says how the run ended before its time, if it did.
 func (b *base) early(s event.Summary) string {
 	switch {
+	case s.Halted && s.Refused != "":
+		return b.o.Prog + ": stopped " + refusals[s.Refused] + "\n"
 	case s.Halted:
 		return b.o.Prog + ": stopped by --max-fail\n"
 	case s.Deadline:
@@ -88,6 +106,14 @@ func (b *base) early(s event.Summary) string {
 		return b.o.Prog + ": interrupted\n"
 	}
 	return ""
+}
+
+// refusals say what stopped a run between two batches.
+var refusals = map[event.GateKind]string{
+	event.GateCanary:  "after the canary",
+	event.GatePause:   "in the pause between two batches",
+	event.GateCommand: "by --gate",
+	event.GateAsk:     "between two batches, as the answer was not yes",
 }
 
 // foldedCause is a cause and the hosts that share it.

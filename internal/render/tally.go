@@ -27,6 +27,7 @@ type tally struct {
 	o Options
 
 	mu      sync.Mutex
+	began   time.Time
 	total   int
 	done    int
 	counts  map[scheduler.Outcome]int
@@ -36,7 +37,10 @@ type tally struct {
 	cut     []string                         // hosts with more output than the limit
 	unkept  []string                         // hosts with output that could not be kept
 	open    []string                         // hosts with a process left that held the output open
-	samples []sample                         // for the rate, oldest first
+	oks     []string                         // of a run that may halt
+	guarded bool
+	phase   string   // what the run waits for between its batches
+	samples []sample // for the rate, oldest first
 }
 
 type sample struct {
@@ -54,8 +58,9 @@ func (t *tally) init(o Options) {
 func (t *tally) begin(r event.Run) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.total = r.Hosts
-	t.samples = append(t.samples, sample{t.o.Clock(), 0})
+	t.total, t.guarded = r.Hosts, r.Guarded
+	t.began = t.o.Clock()
+	t.samples = append(t.samples, sample{t.began, 0})
 }
 
 func (t *tally) started(host string) {
@@ -80,6 +85,9 @@ func (t *tally) result(r event.Result) {
 		t.open = append(t.open, r.Host)
 	}
 	if r.Outcome == scheduler.OK {
+		if t.guarded {
+			t.oks = append(t.oks, r.Host)
+		}
 		return
 	}
 	key := causeKey{outcome: r.Outcome}
@@ -124,6 +132,8 @@ func (t *tally) status() string {
 	left := t.total - t.done
 	rate := t.rate()
 	switch {
+	case t.phase != "":
+		fields = append(fields, t.phase)
 	case left > 0 && left <= waitingMax && len(t.running) == left:
 		fields = append(fields, "waiting for "+t.waiting())
 	case rate > 0 && left > 0:

@@ -1,0 +1,142 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"fleet/internal/event"
+	"fleet/scheduler"
+)
+
+// gateLines is how many lines of a gate's output are shown where it passed; of
+// one that refused all that was kept is.
+const gateLines = 20
+
+// Mark implements event.MarkSink: modes that show data as lines tell of
+// batches and gates, the others only of what is wrong.
+func (b *base) Mark(m event.Mark) {
+	b.tally.mark(m)
+	var p []byte
+	switch m.Kind {
+	case event.BatchBegan:
+		if b.talks {
+			p = b.say(fmt.Sprintf("batch %d of %d: %s (%s)", m.Batch, m.Batches, b.foldFor(m.Hosts, b.o.ErrTerminal), plural(len(m.Hosts), "host")))
+		}
+	case event.GateBegan:
+		if text := gateTitle(m); b.talks && text != "" {
+			p = b.say(text)
+		}
+	case event.GateEnded:
+		if b.talks || m.Cause != nil {
+			p = b.gateEnd(m)
+		}
+	case event.StragglersLeft:
+		p = b.stragglers(m)
+	}
+	if len(p) > 0 {
+		b.way.err.Write(p)
+	}
+}
+
+// say is a line of fleet's own.
+func (b *base) say(text string) []byte {
+	return []byte(b.wrap(b.o.Prog+": ", text))
+}
+
+// gateTitle says what a gate is before it runs; empty for one that takes no time.
+func gateTitle(m event.Mark) string {
+	switch m.Gate {
+	case event.GatePause:
+		return fmt.Sprintf("pause of %s after batch %d", SafeLine(m.Text), m.Batch)
+	case event.GateCommand:
+		return fmt.Sprintf("gate after batch %d: %s", m.Batch, SafeLine(cutText(m.Text, causeMax)))
+	}
+	return ""
+}
+
+// gateEnd tells what a gate wrote and how it ended.
+func (b *base) gateEnd(m event.Mark) (p []byte) {
+	lines := strings.Split(strings.TrimSuffix(string(AppendSafe(nil, m.Output)), "\n"), "\n")
+	if len(m.Output) == 0 {
+		lines = nil
+	}
+	if n := len(lines) - gateLines; m.Cause == nil && n > 0 {
+		lines = lines[n:]
+		m.Cut = true
+	}
+	if m.Cut {
+		p = append(p, "gate: … (only the end is shown)\n"...)
+	}
+	for _, line := range lines {
+		p = append(append(append(p, "gate: "...), line...), '\n')
+	}
+	switch took := formatWall(m.Took); {
+	case m.Cause != nil && m.Gate == event.GateCommand:
+		p = append(p, b.say(fmt.Sprintf("gate not passed after %s: %s", took, SafeLine(cutText(m.Cause.Text, causeMax))))...)
+	case m.Cause != nil && m.Gate == event.GateCanary:
+		p = append(p, b.say(SafeLine(m.Cause.Text))...)
+	case m.Cause == nil && m.Gate == event.GateCommand:
+		p = append(p, b.say("gate passed after "+took)...)
+	}
+	return p
+}
+
+// stragglers is the summary of all others, and who is still waited for.
+func (b *base) stragglers(m event.Mark) (p []byte) {
+	counts, wall, total := b.tally.sofar()
+	done := 0
+	var fields []string
+	for _, o := range scheduler.Outcomes {
+		if n := counts[o]; n > 0 {
+			done += n
+			fields = append(fields, outcomeColor(b.o.ErrColor, o, fmt.Sprintf("%s %d", o, n)))
+		}
+	}
+	text := fmt.Sprintf("%d of %s done in %s", done, plural(total, "host"), formatWall(wall))
+	if len(fields) > 0 {
+		text += ": " + strings.Join(fields, " · ")
+	}
+	p = append(p, text+"\n"...)
+	p = b.appendCauses(p, b.tally.sortedCauses())
+	return b.appendOf(p, m.Hosts, "still running, longer than "+shortTime(m.Took))
+}
+
+// shortTime is d without the parts that say nothing.
+func shortTime(d time.Duration) string {
+	s := d.String()
+	s = strings.TrimSuffix(s, "m0s") + strings.Repeat("m", min(1, strings.Count(s, "m0s")))
+	return strings.TrimSuffix(s, "h0m") + strings.Repeat("h", min(1, strings.Count(s, "h0m")))
+}
+
+// mark keeps in mind what the run waits for.
+func (t *tally) mark(m event.Mark) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.phase = ""
+	if m.Kind != event.GateBegan {
+		return
+	}
+	switch m.Gate {
+	case event.GatePause:
+		t.phase = "pause until " + m.Time.Add(parseTime(m.Text)).Local().Format(time.TimeOnly)
+	case event.GateCommand:
+		t.phase = fmt.Sprintf("gate after batch %d", m.Batch)
+	}
+}
+
+func parseTime(s string) time.Duration {
+	d, _ := time.ParseDuration(s)
+	return d
+}
+
+// sofar is what a summary would say now.
+func (t *tally) sofar() (counts map[scheduler.Outcome]int, wall time.Duration, total int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	counts = make(map[scheduler.Outcome]int, len(t.counts))
+	for o, n := range t.counts {
+		counts[o] = n
+	}
+	return counts, t.o.Clock().Sub(t.began), t.total
+}
