@@ -20,7 +20,7 @@ const (
 	exitFailed      = 3   // some host failed
 	exitUnreachable = 4   // some host unreachable or lost, none failed
 	exitBoth        = 5   // some failed, and some unreachable or lost
-	exitHalted      = 6   // stopped by --max-fail
+	exitHalted      = 6   // stopped by --max-fail or between two batches
 	exitDeadline    = 124 // --deadline passed
 	exitInterrupted = 130 // stopped by Ctrl-C
 )
@@ -29,7 +29,7 @@ const exitHelp = `
 EXIT STATUS
   0  all hosts ok             4    some unreachable or lost, none failed
   1  an error of fleet's own  5    some failed, some unreachable or lost
-  2  usage, inventory or      6    stopped by --max-fail
+  2  usage, inventory or      6    stopped by --max-fail or a gate
      configuration            124  --deadline passed
   3  some host failed         130  interrupted`
 

@@ -48,7 +48,7 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 		return nil, errInterrupted
 	default:
 	}
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	tty, err := userTerminal()
 	if err != nil {
 		return nil, errNoPrompt
 	}
@@ -93,6 +93,9 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 	fmt.Fprintln(tty)
 	return nil, err
 }
+
+// userTerminal opens the terminal that the process belongs to.
+func userTerminal() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
 
 // readLine reads what the terminal gives at once, a line.
 func readLine(tty *os.File) ([]byte, error) {

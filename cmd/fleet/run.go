@@ -21,6 +21,7 @@ type runOptions struct {
 	inventory inventoryFlags
 	connect   connectFlags
 	rollout   rolloutFlags
+	guard     guardFlags
 	show      showFlags
 	timeout   time.Duration
 	argv      bool
@@ -42,6 +43,7 @@ Output goes to standard output, everything else to standard error.`,
 		Example: `  fleet run web -- uptime
   fleet run -o group all -- uname -r
   fleet run --serial 1,10%,100% --max-fail 2 web -- systemctl restart nginx
+  fleet run --canary 1 --gate ./healthy.sh web -- systemctl restart nginx
   fleet run -o jsonl -t 30s 'prod!db1' -- df -h / > disks.jsonl`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: o.inventory.completePattern(e),
@@ -58,6 +60,7 @@ Output goes to standard output, everything else to standard error.`,
 	o.inventory.declareChoice(e, c)
 	o.connect.declare(c)
 	o.rollout.declare(c)
+	o.guard.declare(e, c)
 	o.show.declare(c)
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for the command on a host, from its start (default: no limit)")
 	c.Flags().BoolVar(&o.argv, "argv", false, "quote each word of COMMAND, so that the host's shell changes none")
@@ -96,7 +99,11 @@ func (o *runOptions) line(words []string) string {
 }
 
 func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) error {
-	hosts, err := o.inventory.choose(e, pattern)
+	inv, err := o.inventory.load(e)
+	if err != nil {
+		return err
+	}
+	hosts, err := o.inventory.chooseFrom(e, inv, pattern)
 	if err != nil {
 		return err
 	}
@@ -122,13 +129,18 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	}
 	stop := catchInterrupts()
 	defer stop.release()
-	req.Access, err = o.connect.access(e, &prompter{stopped: stop.first, pause: sink.Pause})
-	if err != nil {
+	ask := &prompter{stopped: stop.first, pause: sink.Pause}
+	if req.Access, err = o.connect.access(e, ask); err != nil {
+		return err
+	}
+	if err := o.guard.apply(inv, &req, ask); err != nil {
 		return err
 	}
 	tellOn(&req.Access, sink, o.show.verbose)
 	collectLess(e, len(req.Hosts))
-	return carryOut(ctx, req, sink, stop)
+	summary, err := carry(ctx, req, sink, stop, stopping)
+	o.guard.halted(ctx, e, summary, stop)
+	return judged(summary, err)
 }
 
 // collectLess lets the garbage of a run of some thousand hosts, mostly spent
@@ -149,7 +161,14 @@ func collectLess(e *env, hosts int) {
 
 // carryOut runs req to its end, or until the user wants to leave at once.
 func carryOut(ctx context.Context, req engine.Request, sink render.Sink, stop *interrupts) error {
-	summary, err := carry(ctx, req, sink, stop, "fleet: stopping; Ctrl-C again leaves at once")
+	return judged(carry(ctx, req, sink, stop, stopping))
+}
+
+// stopping is told at the first Ctrl-C.
+const stopping = "fleet: stopping; Ctrl-C again leaves at once"
+
+// judged is what a run's end means for the exit status.
+func judged(summary event.Summary, err error) error {
 	if err != nil {
 		return err
 	}

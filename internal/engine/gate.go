@@ -147,7 +147,7 @@ func (ro *rollout) notOK() (n int) {
 func (ro *rollout) gate(r *scheduler.Remote) (any, error) {
 	g := &ro.run.req.Gate
 	if n := ro.notOK(); g.Canary > 0 && r.Batch() == 1 && n > 0 && ro.run.req.MaxFail == (scheduler.Budget{}) {
-		text := fmt.Sprintf("%d of the %d hosts of the canary not ok", n, ro.drawn)
+		text := fmt.Sprintf("%d of %d in the canary not ok", n, ro.drawn)
 		return nil, ro.part(r, event.GateCanary, "", nil, func() error { return refused(text) })
 	}
 	if g.Pause > 0 {

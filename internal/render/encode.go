@@ -137,14 +137,15 @@ func appendSummary(dst []byte, s event.Summary) []byte {
 	}
 	dst = strconv.AppendInt(append(dst, `,"wall_ms":`...), s.Wall.Milliseconds(), 10)
 	dst = append(dst, `,"stopped":`...)
-	if by := stoppedBy(s); by != "" {
+	if by := StoppedBy(s); by != "" {
 		return appendString(dst, by)
 	}
 	return append(dst, "null"...)
 }
 
-// stoppedBy is what ended a run before its time, empty if nothing did.
-func stoppedBy(s event.Summary) string {
+// StoppedBy is what ended a run before its time, as in the JSON of its summary;
+// empty if nothing did.
+func StoppedBy(s event.Summary) string {
 	switch {
 	case s.Halted && s.Refused != "":
 		return string(s.Refused)

@@ -82,6 +82,8 @@ func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 		switch c.outcome { // whatever the cause: what may have run matters most
 		case scheduler.Lost:
 			h = hints["conn_lost"]
+		case scheduler.Skipped:
+			h = ""
 		case scheduler.Canceled:
 			h = hints["canceled"]
 		}

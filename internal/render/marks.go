@@ -48,7 +48,7 @@ func (b *base) say(text string) []byte {
 func gateTitle(m event.Mark) string {
 	switch m.Gate {
 	case event.GatePause:
-		return fmt.Sprintf("pause of %s after batch %d", SafeLine(m.Text), m.Batch)
+		return fmt.Sprintf("pause of %s after batch %d", shortTime(parseTime(m.Text)), m.Batch)
 	case event.GateCommand:
 		return fmt.Sprintf("gate after batch %d: %s", m.Batch, SafeLine(cutText(m.Text, causeMax)))
 	}

@@ -135,6 +135,28 @@ func play(s event.Sink, store *output.Store, command string, hosts []host) error
 	return s.Finish(sum)
 }
 
+// playMarks sends a run in batches through a sink: marks come before the hosts
+// of the same place in the list.
+func playMarks(s Sink, store *output.Store, marks map[int][]event.Mark, hosts []host, sum event.Summary) error {
+	s.Start(event.Run{ID: runID, Command: "deploy", Hosts: len(hosts), Time: noon, Guarded: true})
+	sum.Run, sum.Counts, sum.Wall = runID, map[scheduler.Outcome]int{}, 812*time.Millisecond
+	for i, h := range hosts {
+		for _, m := range marks[i] {
+			m.Time = noon
+			s.Mark(m)
+		}
+		if h.outcome != scheduler.Skipped {
+			s.Started(h.name, noon)
+		}
+		if h.stdout != "" {
+			s.Output(event.Output{Host: h.name, Stream: event.Stdout, Data: []byte(h.stdout), Time: noon})
+		}
+		s.Result(h.result(store, noon))
+		sum.Counts[h.outcomeOr()]++
+	}
+	return s.Finish(sum)
+}
+
 // show plays hosts in a mode and returns what was written.
 func show(t *testing.T, mode string, o Options, hosts []host) (out, err string) {
 	t.Helper()

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"fleet/internal/lab"
+)
+
+// TestPauseAsks has somebody asked between batches: yes goes on, no halts.
+func TestPauseAsks(t *testing.T) {
+	for _, c := range []struct {
+		answers []string
+		status  int
+		asked   int // 0: any times, as a line feed follows the Ctrl-C
+		want    []string
+	}{
+		{[]string{"y", "yes"}, exitOK, 2, []string{"ok 5", "go on with web[02-03]? [y/n] y", "go on with web[04-05]? [y/n] yes"}},
+		{[]string{"perhaps", "", "n"}, exitHalted, 3, []string{"ok 1 · skipped 4", "as the answer was not yes", "the answer was no"}},
+		{[]string{"\x03"}, exitInterrupted, 0, []string{"ok 1 · skipped 4", "interrupted"}},
+	} {
+		cmd := fleetCommand(t, lab.Config{N: 5, Prefix: "web"}, "run", "--canary", "1", "--serial", "2", "--pause", "ask", "all", "--", "true")
+		screen, status, err := onTerminal(cmd, 100, answer("[y/n]", c.answers...))
+		text := strings.Join(screen, "\n")
+		if err != nil || status != c.status {
+			t.Errorf("%q: status %d, want %d; %v\n%s", c.answers, status, c.status, err, text)
+		}
+		if n := strings.Count(text, "[y/n]"); c.asked > 0 && n != c.asked {
+			t.Errorf("%q: asked %d times, want %d\n%s", c.answers, n, c.asked, text)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q: no %q on the screen\n%s", c.answers, want, text)
+			}
+		}
+	}
+}
