@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"fleet/internal/event"
 	"fleet/internal/output"
@@ -72,7 +73,7 @@ func TestMarks(t *testing.T) {
 				t.Errorf("%s: more than 40 columns: %s", mode, line)
 			}
 		}
-		if strings.ContainsAny(err, "\x1b\a\xff") {
+		if strings.ContainsAny(err, "\x1b\a") || !utf8.ValidString(err) {
 			t.Errorf("%s: control characters on a terminal: %q", mode, err)
 		}
 	}
