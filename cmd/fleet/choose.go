@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"fleet/internal/facts"
 	"fleet/inventory"
 )
 
@@ -18,6 +20,7 @@ type choiceFlags struct {
 	pick   int
 	order  string
 	seed   string
+	age    time.Duration
 
 	total int // hosts that the pattern alone selects
 }
@@ -31,9 +34,10 @@ func (f *choiceFlags) declare(c *cobra.Command, complete cobra.CompletionFunc) {
 	fs.IntVar(&f.pick, "pick", 0, "take only `N` of the hosts, by chance")
 	fs.StringVar(&f.order, "order", "inventory", "`ORDER` of the hosts: inventory, name, shuffle")
 	fs.StringVar(&f.seed, "seed", "", "`NUMBER` that decides --pick and shuffle (default: a new one, which is told)")
+	fs.DurationVar(&f.age, "facts-age", facts.MaxAge, "how old facts in patterns may be; 0 for any age")
 	_ = c.RegisterFlagCompletionFunc("limit", complete) // fails for an undeclared flag only
 	fixedCompletion(c, "order", hostOrders)
-	for _, flag := range []string{"split", "pick", "seed"} {
+	for _, flag := range []string{"split", "pick", "seed", "facts-age"} {
 		_ = c.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
 	}
 }
@@ -61,6 +65,11 @@ func (f *inventoryFlags) chooseFrom(e *env, inv *inventory.Inventory, pattern st
 // declareChoice declares the flags that narrow and order what a pattern selects.
 func (f *inventoryFlags) declareChoice(e *env, c *cobra.Command) {
 	f.choice.declare(c, f.completePattern(e))
+}
+
+// facts are those that decide in patterns.
+func (f *choiceFlags) facts(e *env) inventory.Facts {
+	return &facts.Lookup{Store: facts.Open(factsFolder(e)), MaxAge: f.age, Now: time.Now()}
 }
 
 // narrow takes away what --limit and --split do.

@@ -68,7 +68,7 @@ inventory.`,
 	c.Flags().StringVar(&o.sshHost, "ssh", "", "print how `HOST` is reached: [user@]host[:port] or ssh:// URI")
 	o.ssh.declare(c)
 	fixedCompletion(c, "output", hostsOutputs)
-	c.AddCommand(newHostsExpandCommand(e), newHostsFoldCommand(e))
+	c.AddCommand(newHostsExpandCommand(e), newHostsFoldCommand(e), newHostsFactsCommand(e))
 	return c
 }
 

@@ -33,6 +33,7 @@ func (f *inventoryFlags) merge(e *env, paths []string) (*inventory.Inventory, er
 	for _, w := range r.Warnings {
 		tell(e.stderr, "fleet: warning: ", w.Error())
 	}
+	r.Inventory.UseFacts(f.choice.facts(e))
 	return r.Inventory, nil
 }
 

@@ -25,13 +25,15 @@ func systemCommand(name string) func(*invocation) int {
 		return fact(func(f *facts) string { return f.uptime(time.Now()) })
 	case "date":
 		return (*invocation).date
+	case "ip":
+		return (*invocation).ip
 	case "nproc":
 		return fact(func(f *facts) string { return strconv.Itoa(f.cpus) + "\n" })
 	case "df":
 		return func(v *invocation) int {
 			f := v.sh.host.facts()
 			switch v.arg(0) {
-			case "-Pk":
+			case "-Pk", "-Pkl":
 				return v.say(f.dfPosix(1 << 20))
 			case "-Pi":
 				return v.say(f.dfPosix(1 << 16))
@@ -82,6 +84,13 @@ func (v *invocation) uname() int {
 		return v.say("x86_64\n")
 	}
 	return v.say("Linux\n")
+}
+
+// ip is `ip -o addr show`.
+func (v *invocation) ip() int {
+	addr := v.sh.host.Address
+	return v.say("1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever\n" +
+		"2: eth0    inet 10" + addr[strings.IndexByte(addr, '.'):] + "/8 scope global eth0\\       valid_lft forever\n")
 }
 
 func (v *invocation) date() int {

@@ -105,6 +105,18 @@ func (h *Host) file(path string) (string, bool) {
 		return fmt.Sprintf("%.2f %.2f\n", f.up.Seconds(), f.up.Seconds()*float64(f.cpus)), true
 	case "/proc/mounts":
 		return "/dev/vda1 / ext4 rw,relatime 0 0\nproc /proc proc rw,nosuid,nodev,noexec 0 0\n", true
+	case "/proc/meminfo":
+		return fmt.Sprintf("MemTotal: %d kB\nMemFree: %d kB\nMemAvailable: %d kB\nSwapTotal: 0 kB\n", f.memory<<10, f.memory<<8, f.memory<<9), true
+	case "/proc/cpuinfo":
+		return strings.Repeat("model name\t: AMD EPYC 7502P\nflags\t: hypervisor\n", f.cpus), true
+	case "/proc/1/comm":
+		return "systemd\n", true
+	case "/run/systemd/system":
+		return "", true
+	case "/sys/class/dmi/id/sys_vendor":
+		return "QEMU\n", true
+	case "/sys/class/dmi/id/product_name":
+		return "KVM Virtual Machine\n", true
 	case "/dev/null":
 		return "", true
 	}

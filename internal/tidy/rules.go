@@ -121,6 +121,7 @@ var grounds = map[string][]string{
 	"internal/shell":    {"internal/event", "internal/render", "inventory", "scheduler", "tasks"},
 	"internal/doctor":   reach,
 	"internal/trust":    reach,
+	"internal/facts":    reach,
 	"sshpool/hostkeys":  {},
 	"sshpool/sshconfig": {},
 	"sshpool":           {"scheduler", "sshpool/hostkeys", "sshpool/sshconfig"},
