@@ -18,6 +18,7 @@ type Poller struct {
 	resolve func(host string) (Target, error)
 	stops   <-chan struct{}
 	keep    time.Duration // for how long connections are left behind; negative: not at all
+	before  func(ctx context.Context, host string) error
 	ctx     context.Context
 	cancel  context.CancelFunc
 	ops     sync.WaitGroup
@@ -54,6 +55,12 @@ func NewPoller(pool *Pool, resolve func(host string) (Target, error), stops <-ch
 // each for d at most, for whoever wants them next; without it they are closed.
 // It is called before the first Submit.
 func (p *Poller) Keep(d time.Duration) { p.keep = d }
+
+// Before has f called ahead of each op that may change something on a host, on
+// that op's goroutine: the op is not carried out before f has returned, and not
+// at all after an error, which is then the op's. It is called before the first
+// Submit.
+func (p *Poller) Before(f func(ctx context.Context, host string) error) { p.before = f }
 
 // Submit starts op; see scheduler.Poller.
 func (p *Poller) Submit(id scheduler.ID, host string, op scheduler.Op) {
@@ -167,6 +174,16 @@ func (p *Poller) run(ctx context.Context, id scheduler.ID, host string, op sched
 }
 
 func (p *Poller) do(ctx context.Context, host string, op scheduler.Op) (any, error) {
+	switch op.(type) {
+	case scheduler.Connect, scheduler.Stop:
+	default:
+		if p.before == nil {
+			break
+		}
+		if err := p.before(ctx, host); err != nil {
+			return nil, err
+		}
+	}
 	switch op := op.(type) {
 	case scheduler.Connect:
 		return p.connect(ctx, host)

@@ -70,6 +70,9 @@ func New(ctx context.Context, req Request) (*Run, error) {
 	if req.Kept != nil {
 		r.poller.Keep(forever)
 	}
+	if req.Begun != nil {
+		r.poller.Before(req.Begun)
+	}
 	return r, nil
 }
 

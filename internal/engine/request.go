@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"time"
 
 	"fleet/inventory"
@@ -29,6 +30,12 @@ type Request struct {
 	Deadline  time.Duration // whole run, 0: none
 	MaxOutput int64         // bytes shown of each stream of a host
 	Keep      bool          // results carry the output, for a sink that shows it whole
+
+	// Begun, where not nil, is called before a host's command is sent, from many
+	// goroutines at once, and holds it back until it returns: a record makes sure
+	// there that it durably knows of the host. The command is not sent after an
+	// error.
+	Begun func(ctx context.Context, host string) error
 
 	// Stops asks the run to stop: the first value to start nothing more and
 	// cancel what runs, the second to leave at once. May be nil.

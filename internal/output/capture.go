@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/bits"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -30,6 +31,7 @@ type Capture struct {
 	running   hash.Hash // over the whole, once n is above lazySum
 	once      sync.Once
 	sum       [32]byte
+	shares    atomic.Int32 // owners beside the first
 }
 
 // part is a piece of a capture: a block of memory, or an extent of the file.
@@ -206,10 +208,20 @@ func (c *Capture) Reader() io.Reader {
 	return &reader{c: c, left: c.n}
 }
 
+// Share gives the capture one more owner: it is kept until each has discarded
+// it. It is called by an owner, after the last Write; owners may read at the
+// same time.
+func (c *Capture) Share() {
+	if c != nil {
+		c.shares.Add(1)
+	}
+}
+
 // Discard gives the capture's memory and its place in the file back to the
-// store. The capture is empty afterwards and keeps nothing more.
+// store, if no other owner is left (see Share). The capture is empty for this
+// owner afterwards and keeps nothing more.
 func (c *Capture) Discard() {
-	if c == nil || c.store == nil {
+	if c == nil || c.store == nil || c.shares.Add(-1) >= 0 {
 		return
 	}
 	held := int64(cap(c.head))

@@ -1,0 +1,265 @@
+package record
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"io"
+	"time"
+
+	"fleet/internal/event"
+	"fleet/scheduler"
+)
+
+// Filter says which runs are meant.
+type Filter struct {
+	Kind    string    // empty: any
+	Since   time.Time // begun at that time or later; zero: any
+	Command string    // the same command; empty: any
+	Before  *Run      // begun before that one
+	NotOK   bool      // some host was not ok
+	Host    string    // that host was one of it
+	Limit   int       // 0: all
+}
+
+const runColumns = `seq, id, kind, command, pattern, argv, dir, environ, user, controller, version, rerun_of, detached, redacted, hosts, began, ended, wall, ending, counts, missing`
+
+// Runs gives the runs that a filter means, the newest first.
+func (s *Store) Runs(ctx context.Context, f Filter) ([]*Run, error) {
+	query := "SELECT " + runColumns + " FROM runs WHERE began >= ?"
+	args := []any{int64(0)}
+	if !f.Since.IsZero() {
+		args[0] = f.Since.UnixMicro()
+	}
+	if f.Kind != "" {
+		query, args = query+" AND kind = ?", append(args, f.Kind)
+	}
+	if f.Command != "" {
+		query, args = query+" AND command = ?", append(args, f.Command)
+	}
+	if f.Before != nil {
+		query, args = query+" AND seq < ?", append(args, f.Before.seq)
+	}
+	rows, err := s.db.QueryContext(ctx, query+" ORDER BY seq DESC", args...)
+	if err != nil {
+		return nil, reading(err)
+	}
+	defer rows.Close()
+	var list []*Run
+	for rows.Next() {
+		run, err := scanRun(rows)
+		if err != nil {
+			return nil, reading(err)
+		}
+		if f.NotOK && run.Counts[scheduler.OK] == run.Hosts {
+			continue
+		}
+		if f.Host != "" {
+			if has, err := s.hasHost(ctx, run, f.Host); err != nil {
+				return nil, err
+			} else if !has {
+				continue
+			}
+		}
+		list = append(list, run)
+		if f.Limit > 0 && len(list) == f.Limit {
+			break
+		}
+	}
+	return list, reading(rows.Err())
+}
+
+func (s *Store) hasHost(ctx context.Context, run *Run, host string) (bool, error) {
+	names, err := s.Hosts(ctx, run)
+	for _, name := range names {
+		if name == host {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// scanRun reads a row of runColumns.
+func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
+	var r Run
+	var argv, environ, counts, end string
+	var began, wall int64
+	var ended sql.NullInt64
+	if err := row.Scan(&r.seq, &r.ID, &r.Kind, &r.Command, &r.Pattern, &argv, &r.Dir, &environ, &r.User, &r.Controller, &r.Version,
+		&r.RerunOf, &r.Detached, &r.Redacted, &r.Hosts, &began, &ended, &wall, &end, &counts, &r.Missing); err != nil {
+		return nil, err
+	}
+	r.Began, r.Wall, r.Ending = timeOf(began), time.Duration(wall)*time.Microsecond, Ending(end)
+	if ended.Valid {
+		r.Ended = timeOf(ended.Int64)
+	}
+	return &r, errors.Join(json.Unmarshal([]byte(argv), &r.Argv), json.Unmarshal([]byte(environ), &r.Environ), json.Unmarshal([]byte(counts), &r.Counts))
+}
+
+// Refresh brings a run that was running up to date. Counts are of the hosts that
+// have a result.
+func (s *Store) Refresh(ctx context.Context, run *Run) error {
+	fresh, err := scanRun(s.db.QueryRowContext(ctx, "SELECT "+runColumns+" FROM runs WHERE seq = ?", run.seq))
+	if err != nil {
+		return reading(err)
+	}
+	if fresh.Running() {
+		if err := s.settle(ctx); err != nil {
+			return reading(err)
+		}
+		if fresh, err = scanRun(s.db.QueryRowContext(ctx, "SELECT "+runColumns+" FROM runs WHERE seq = ?", run.seq)); err != nil {
+			return reading(err)
+		}
+	}
+	*run = *fresh
+	if !run.Running() {
+		return nil
+	}
+	return s.eachOutcome(ctx, run, func(o scheduler.Outcome, n int) { run.Counts[o] = n })
+}
+
+func (s *Store) eachOutcome(ctx context.Context, run *Run, f func(scheduler.Outcome, int)) error {
+	rows, err := s.db.QueryContext(ctx, "SELECT outcome, count(*) FROM results WHERE run = ? GROUP BY outcome", run.seq)
+	if err != nil {
+		return reading(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var o string
+		var n int
+		if err := rows.Scan(&o, &n); err != nil {
+			return reading(err)
+		}
+		f(scheduler.Outcome(o), n)
+	}
+	return reading(rows.Err())
+}
+
+// Hosts gives the names of a run's hosts, by position.
+func (s *Store) Hosts(ctx context.Context, run *Run) ([]string, error) {
+	var packed []byte
+	if err := s.db.QueryRowContext(ctx, "SELECT names FROM runs WHERE seq = ?", run.seq).Scan(&packed); err != nil {
+		return nil, reading(err)
+	}
+	return unpackNames(packed, run.Hosts)
+}
+
+// Result is how one host of a run ended. Its captures are nil; Stdout and Stderr
+// are the ids of what it wrote, see Store.Output, 0 for nothing.
+type Result struct {
+	event.Result
+	Pos            int
+	Stdout, Stderr int64
+	Dropped        bool // its output is not in the store
+}
+
+// Results calls f for each result of a run in the order of its hosts, from the
+// position first on, until f returns an error, which it returns.
+func (s *Store) Results(ctx context.Context, run *Run, first int, f func(*Result) error) error {
+	names, err := s.Hosts(ctx, run)
+	if err != nil {
+		return err
+	}
+	rows, err := s.db.QueryContext(ctx, `SELECT pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at
+		FROM results WHERE run = ? AND pos >= ? ORDER BY pos`, run.seq, first)
+	if err != nil {
+		return reading(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		res, err := scanResult(rows)
+		if err != nil {
+			return reading(err)
+		}
+		if res.Pos < len(names) {
+			res.Host = names[res.Pos]
+		}
+		if err := f(res); err != nil {
+			return err
+		}
+	}
+	return reading(rows.Err())
+}
+
+func scanResult(row *sql.Rows) (*Result, error) {
+	var r Result
+	var outcome string
+	var kind, stage, text, detail, signal sql.NullString
+	var exit, out, errOut sql.NullInt64
+	var flags int
+	var connect, took, at int64
+	if err := row.Scan(&r.Pos, &outcome, &kind, &stage, &text, &detail, &exit, &signal, &out, &errOut,
+		&r.StdoutBytes, &r.StderrBytes, &flags, &r.Attempts, &connect, &took, &at); err != nil {
+		return nil, err
+	}
+	r.Outcome, r.Detail, r.Signal = scheduler.Outcome(outcome), detail.String, signal.String
+	if kind.Valid {
+		r.Cause = &scheduler.Cause{Kind: scheduler.Kind(kind.String), Stage: scheduler.Stage(stage.String), Text: text.String}
+	}
+	if exit.Valid {
+		code := int(exit.Int64)
+		r.ExitCode = &code
+	}
+	r.Stdout, r.Stderr = out.Int64, errOut.Int64
+	r.Truncated, r.Unstored, r.Lingering, r.Dropped = flags&flagTruncated != 0, flags&flagUnstored != 0, flags&flagLingering != 0, flags&flagDropped != 0
+	r.Connect, r.Run, r.Time = time.Duration(connect)*time.Microsecond, time.Duration(took)*time.Microsecond, timeOf(at)
+	return &r, nil
+}
+
+// Output writes the output of that id to dst.
+func (s *Store) Output(ctx context.Context, id int64, dst io.Writer) error {
+	var coding int
+	var data []byte
+	if err := s.db.QueryRowContext(ctx, "SELECT coding, data FROM outputs WHERE id = ?", id).Scan(&coding, &data); err != nil {
+		return reading(err)
+	}
+	if err := expandTo(dst, coding, data); err != nil {
+		return err
+	}
+	for n := 1; ; n++ {
+		err := s.db.QueryRowContext(ctx, "SELECT coding, data FROM pieces WHERE output = ? AND n = ?", id, n).Scan(&coding, &data)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return reading(err)
+		}
+		if err := expandTo(dst, coding, data); err != nil {
+			return err
+		}
+	}
+}
+
+func expandTo(dst io.Writer, coding int, data []byte) error {
+	r, err := expand(coding, data)
+	if err == nil {
+		_, err = io.Copy(dst, r)
+	}
+	return err
+}
+
+// Note is a line that fleet said during a run.
+type Note struct {
+	Time time.Time
+	Text string
+}
+
+// Notes gives what fleet said during a run.
+func (s *Store) Notes(ctx context.Context, run *Run) (list []Note, err error) {
+	rows, err := s.db.QueryContext(ctx, "SELECT at, text FROM notes WHERE run = ? ORDER BY rowid", run.seq)
+	if err != nil {
+		return nil, reading(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n Note
+		var at int64
+		if err := rows.Scan(&at, &n.Text); err != nil {
+			return nil, reading(err)
+		}
+		n.Time = timeOf(at)
+		list = append(list, n)
+	}
+	return list, reading(rows.Err())
+}

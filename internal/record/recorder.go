@@ -1,0 +1,321 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fleet/internal/event"
+	"fleet/internal/redact"
+)
+
+// Limits of what a run waits for.
+const (
+	// gateWait is how long a command waits for the store to know of its host. It
+	// is met by a store that hangs only: else the commit takes less time than the
+	// connection.
+	gateWait = 10 * time.Second
+	// finishWait is how long the end of a run waits for its last commit.
+	finishWait = 15 * time.Second
+)
+
+// Config says what is recorded of a run beside its events, and where.
+type Config struct {
+	Dir      string // folder of the store, see Dir
+	Kind     string
+	Pattern  string
+	Argv     []string
+	WorkDir  string
+	Environ  map[string]string
+	User     string
+	Machine  string // the controller
+	Version  string
+	RerunOf  string
+	Detached bool
+	// Hosts names the hosts of the run, by position. Results come for these, and
+	// no others.
+	Hosts   []string
+	Secrets *redact.Set // what must not get into the store; may be nil
+	// Warn tells the user that something is not recorded. It is called from a
+	// goroutine of the recorder's, at most a few times. May be nil.
+	Warn func(error)
+	Keep Retention // what is let go of when the run has ended
+}
+
+// Recorder records one run. It takes the run's events as an event.Sink does,
+// under the same rules, and never blocks on the disk, but for Begun and Finish.
+// A result's captures are Shared with it before Result. Make it with New; Close
+// it at the end, also if the run never started.
+type Recorder struct {
+	cfg   Config
+	limit int64        // bytes of output that the store may take of this run
+	pages atomic.Int64 // tests: a file of this many pages counts as a full disk
+
+	urgent chan struct{} // has a token when somebody waits for a commit
+	lazy   chan struct{} // has a token when there is something to write
+	done   chan struct{} // closed when the writer has ended
+
+	mu      sync.Mutex
+	queue   batch
+	places  map[string]place // hosts that were started and have no result
+	index   map[string]int   // positions by name; made when it is needed
+	next    int              // the position that is likely to come next
+	started int              // hosts so far
+	durable int              // of these the store knows the first so many
+	changed chan struct{}    // closed, and made anew, when durable or open changes
+	open    bool             // hosts are begun whether the store knows it or not
+	ended   bool             // nothing more comes
+	ready   chan struct{}    // closed when the store knows of the run
+	known   bool             // ready is closed
+	warned  map[string]bool
+	failed  error // the first error
+}
+
+// place is a host that was begun: its position in the run, and its number among
+// those that were started.
+type place struct{ pos, number int }
+
+// batch is what goes into one transaction.
+type batch struct {
+	run     *event.Run
+	begun   []int // positions
+	upTo    int   // what durable is afterwards
+	results []hostResult
+	notes   []note
+	end     *event.Summary
+}
+
+type hostResult struct {
+	pos     int
+	dropped bool // its output is not in the store, for want of room
+	event.Result
+}
+
+type note struct {
+	at   time.Time
+	text string
+}
+
+func (b *batch) empty() bool {
+	return b.run == nil && len(b.begun) == 0 && len(b.results) == 0 && len(b.notes) == 0 && b.end == nil
+}
+
+// maxResults bounds a transaction, so that a host that is to be begun does not
+// wait long behind results.
+const maxResults = 500
+
+// New returns the recorder of a run, and begins to open the store meanwhile.
+func New(cfg Config) *Recorder {
+	if cfg.Secrets == nil {
+		cfg.Secrets = &redact.Set{}
+	}
+	r := &Recorder{
+		cfg: cfg, limit: outputLimit,
+		urgent: make(chan struct{}, 1), lazy: make(chan struct{}, 1), done: make(chan struct{}),
+		places: map[string]place{}, changed: make(chan struct{}), ready: make(chan struct{}),
+		warned: map[string]bool{},
+	}
+	go r.write()
+	return r
+}
+
+// Start implements event.Sink.
+func (r *Recorder) Start(run event.Run) {
+	r.add(true, func(b *batch) { b.run = &run })
+}
+
+// Started implements event.Sink.
+func (r *Recorder) Started(host string, _ time.Time) {
+	r.add(true, func(b *batch) {
+		pos, ok := r.position(host)
+		if !ok {
+			return
+		}
+		r.started++
+		r.places[host] = place{pos, r.started}
+		b.begun, b.upTo = append(b.begun, pos), r.started
+	})
+}
+
+// Output implements event.Sink: what is kept of it comes with the result.
+func (r *Recorder) Output(event.Output) {}
+
+// Result implements event.Sink.
+func (r *Recorder) Result(res event.Result) {
+	r.mu.Lock()
+	pos, ok := r.position(res.Host)
+	delete(r.places, res.Host)
+	many := len(r.queue.results) >= maxResults
+	r.mu.Unlock()
+	if !ok {
+		res.Stdout.Discard()
+		res.Stderr.Discard()
+		return
+	}
+	r.add(many, func(b *batch) { b.results = append(b.results, hostResult{pos: pos, Result: res}) })
+}
+
+// Note records a line of fleet's own.
+func (r *Recorder) Note(text string) {
+	const most = 1000
+	r.add(false, func(b *batch) {
+		if len(b.notes) < most {
+			b.notes = append(b.notes, note{time.Now(), text})
+		}
+	})
+}
+
+// Finish implements event.Sink: it waits until all is written. Its error says
+// that the record of the run is not whole; it was told to Warn before.
+func (r *Recorder) Finish(s event.Summary) error {
+	r.add(true, func(b *batch) { b.end = &s })
+	return r.Close()
+}
+
+// Close writes what there is and waits for that. A second Close does nothing.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+	signal(r.urgent)
+	late := time.NewTimer(finishWait)
+	defer late.Stop()
+	select {
+	case <-r.done:
+	case <-late.C:
+		r.fail(errors.New("the last results are not written after " + finishWait.String()))
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+// Begun returns when the store durably knows that the host was begun, or when it
+// is clear that it never will: the error is that of ctx only.
+func (r *Recorder) Begun(ctx context.Context, host string) error {
+	var late <-chan time.Time
+	for {
+		r.mu.Lock()
+		p, ok := r.places[host]
+		passes, changed := !ok || r.open || r.durable >= p.number, r.changed
+		r.mu.Unlock()
+		if passes {
+			return nil
+		}
+		if late == nil {
+			timer := time.NewTimer(gateWait)
+			defer timer.Stop()
+			late = timer.C
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-late:
+			r.giveUp(fmt.Errorf("no answer from the disk after %v", gateWait))
+		}
+	}
+}
+
+// Ready waits until the store durably knows of the run; the error says that it
+// does not.
+func (r *Recorder) Ready(ctx context.Context) error {
+	select {
+	case <-r.ready:
+		return nil
+	case <-r.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+// add puts something into the queue; urgent means that somebody waits for it.
+func (r *Recorder) add(urgent bool, put func(*batch)) {
+	r.mu.Lock()
+	if !r.ended {
+		put(&r.queue)
+	}
+	r.mu.Unlock()
+	if urgent {
+		signal(r.urgent)
+	} else {
+		signal(r.lazy)
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// position finds a host. Hosts come mostly in order. The caller holds mu.
+func (r *Recorder) position(host string) (int, bool) {
+	if p, ok := r.places[host]; ok {
+		return p.pos, true
+	}
+	if r.next < len(r.cfg.Hosts) && r.cfg.Hosts[r.next] == host {
+		r.next++
+		return r.next - 1, true
+	}
+	if r.index == nil {
+		r.index = make(map[string]int, len(r.cfg.Hosts))
+		for i, name := range r.cfg.Hosts {
+			r.index[name] = i
+		}
+	}
+	pos, ok := r.index[host]
+	if ok {
+		r.next = pos + 1
+	}
+	return pos, ok
+}
+
+// fail tells an error, once, and remembers the first.
+func (r *Recorder) fail(err error) {
+	r.mu.Lock()
+	told := r.warned[err.Error()] || len(r.warned) >= 3
+	r.warned[err.Error()] = true
+	if r.failed == nil {
+		r.failed = err
+	}
+	r.mu.Unlock()
+	if !told && r.cfg.Warn != nil {
+		r.cfg.Warn(err)
+	}
+}
+
+// giveUp lets hosts be begun though the store does not know it.
+func (r *Recorder) giveUp(err error) {
+	r.mu.Lock()
+	first := !r.open
+	r.open = true
+	if first {
+		close(r.changed)
+		r.changed = make(chan struct{})
+	}
+	r.mu.Unlock()
+	r.fail(err)
+}
+
+// committed says that the store knows the first n hosts that were started.
+func (r *Recorder) committed(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.known {
+		r.known = true
+		close(r.ready)
+	}
+	if n > r.durable {
+		r.durable = n
+		close(r.changed)
+		r.changed = make(chan struct{})
+	}
+}

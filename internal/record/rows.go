@@ -1,0 +1,200 @@
+package record
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"fleet/internal/event"
+)
+
+// exec runs a statement, which is prepared once.
+func (w *writer) exec(ctx context.Context, query string, args ...any) error {
+	_, err := w.do(ctx, query, args...)
+	return err
+}
+
+func (w *writer) do(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	s, err := w.prepared(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+func (w *writer) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s := w.statements[query]; s != nil {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(ctx, query)
+	if err == nil {
+		w.statements[query] = s
+	}
+	return s, err
+}
+
+// rows writes a batch.
+func (w *writer) rows(ctx context.Context, b *batch) error {
+	if b.run != nil && w.seq == 0 {
+		if err := w.runRow(ctx, b.run); err != nil {
+			return err
+		}
+	}
+	for _, part := range ranges(b.begun) {
+		if err := w.exec(ctx, "INSERT OR REPLACE INTO begun (run, first, last) VALUES (?, ?, ?)", w.seq, part[0], part[1]); err != nil {
+			return err
+		}
+	}
+	for i := range b.results {
+		if err := w.resultRow(ctx, &b.results[i]); err != nil {
+			return err
+		}
+	}
+	for id, n := range w.refs {
+		if err := w.exec(ctx, "UPDATE outputs SET refs = refs + ? WHERE id = ?", n, id); err != nil {
+			return err
+		}
+	}
+	for _, n := range b.notes {
+		if err := w.exec(ctx, "INSERT INTO notes (run, at, text) VALUES (?, ?, ?)", w.seq, n.at.UnixMicro(), w.cfg.Secrets.String(n.text)); err != nil {
+			return err
+		}
+	}
+	if b.end != nil {
+		return w.endRow(ctx, b.end)
+	}
+	return nil
+}
+
+// runRow writes what is known of a run before it does anything.
+func (w *writer) runRow(ctx context.Context, run *event.Run) error {
+	c := &w.cfg
+	redacted := c.Secrets.String(run.Command) != run.Command
+	argv := make([]string, len(c.Argv))
+	for i, word := range c.Argv {
+		argv[i] = c.Secrets.String(word)
+		redacted = redacted || argv[i] != word
+	}
+	words, err := json.Marshal(argv)
+	if err != nil {
+		return err
+	}
+	environ, err := json.Marshal(c.Environ)
+	if err != nil {
+		return err
+	}
+	res, err := w.do(ctx, `INSERT INTO runs (id, kind, command, pattern, argv, dir, environ, user, controller, version, rerun_of, detached, redacted, hosts, names, began)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		run.ID, c.Kind, c.Secrets.String(run.Command), c.Pattern, string(words), c.WorkDir, string(environ), c.User, c.Machine, c.Version,
+		c.RerunOf, c.Detached, redacted, len(c.Hosts), packNames(c.Hosts), run.Time.UnixMicro())
+	if err != nil {
+		return err
+	}
+	w.seq, err = res.LastInsertId()
+	return err
+}
+
+// ranges folds positions to first and last of those that follow each other.
+func ranges(list []int) (out [][2]int) {
+	slices.Sort(list)
+	for _, n := range list {
+		if k := len(out) - 1; k >= 0 && n <= out[k][1]+1 {
+			out[k][1] = n
+		} else {
+			out = append(out, [2]int{n, n})
+		}
+	}
+	return out
+}
+
+// resultRow writes how a host ended.
+func (w *writer) resultRow(ctx context.Context, res *hostResult) error {
+	var kind, stage, text, signal, detail any
+	if c := res.Cause; c != nil {
+		kind, stage, text = string(c.Kind), string(c.Stage), w.cfg.Secrets.String(c.Text)
+	}
+	if res.Signal != "" {
+		signal = res.Signal
+	}
+	if res.Detail != "" {
+		detail = w.cfg.Secrets.String(res.Detail)
+	}
+	flags := 0
+	for bit, on := range map[int]bool{flagTruncated: res.Truncated, flagUnstored: res.Unstored, flagLingering: res.Lingering} {
+		if on {
+			flags |= bit
+		}
+	}
+	stdout, outDropped, err := w.output(ctx, res.Stdout)
+	if err != nil {
+		return err
+	}
+	stderr, errDropped, err := w.output(ctx, res.Stderr)
+	if err != nil {
+		return err
+	}
+	if res.dropped || outDropped || errDropped {
+		flags |= flagDropped
+	}
+	return w.exec(ctx, `INSERT OR REPLACE INTO results (run, pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		w.seq, res.pos, string(res.Outcome), kind, stage, text, detail, res.ExitCode, signal, stdout, stderr,
+		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro())
+}
+
+// endRow writes how the run ended.
+func (w *writer) endRow(ctx context.Context, s *event.Summary) error {
+	counts, err := json.Marshal(s.Counts)
+	if err != nil {
+		return err
+	}
+	if err := w.exec(ctx, "UPDATE runs SET ended = ?, wall = ?, ending = ?, counts = ?, missing = ? WHERE seq = ?",
+		time.Now().UnixMicro(), s.Wall.Microseconds(), string(ending(s)), string(counts), w.missing, w.seq); err != nil {
+		return err
+	}
+	w.over = true
+	return w.exec(ctx, "DELETE FROM begun WHERE run = ?", w.seq)
+}
+
+func ending(s *event.Summary) Ending {
+	switch {
+	case s.Interrupted:
+		return Interrupted
+	case s.Deadline:
+		return Deadline
+	case s.Halted:
+		return Halted
+	}
+	return Done
+}
+
+// packNames makes one compressed text of the names of hosts.
+func packNames(names []string) []byte {
+	var b bytes.Buffer
+	z, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err != nil {
+		panic(err) // of an unknown level
+	}
+	io.WriteString(z, strings.Join(names, "\n")) //nolint:errcheck // a buffer
+	z.Close()
+	return b.Bytes()
+}
+
+func unpackNames(packed []byte, n int) ([]string, error) {
+	text, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
+	if err != nil {
+		return nil, fmt.Errorf("read the names of hosts: %w", err)
+	}
+	names := strings.Split(string(text), "\n")
+	if len(names) != n {
+		return nil, fmt.Errorf("read the names of hosts: %d of %d are there", len(names), n)
+	}
+	return names, nil
+}

@@ -1,0 +1,167 @@
+package record
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"fleet/scheduler"
+)
+
+// What the hosts of a run whose process died are told to have ended as. Nothing
+// is guessed: a command that may have been sent is lost, whatever became of it.
+const (
+	lostText    = "fleet ended before it recorded how the command did; it may have run"
+	skippedText = "not started: fleet ended before its turn"
+)
+
+// settle gives every run whose process has died its ending.
+func (s *Store) settle(ctx context.Context) error {
+	rows, err := s.db.QueryContext(ctx, "SELECT seq, id FROM runs WHERE ended IS NULL")
+	if err != nil {
+		return err
+	}
+	open := map[int64]string{}
+	for rows.Next() {
+		var seq int64
+		var id string
+		if err := rows.Scan(&seq, &id); err != nil {
+			return errors.Join(err, rows.Close())
+		}
+		open[seq] = id
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for seq, id := range open {
+		died, sure, release, err := s.died(id)
+		if err != nil {
+			return fmt.Errorf("look whether run %s lives: %w", id, err)
+		}
+		if !died {
+			continue
+		}
+		err = s.settleRun(ctx, seq, sure)
+		release()
+		if err != nil {
+			return fmt.Errorf("settle run %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// settleRun gives each host of a run that has no result one. sure says that the
+// store knows all that were begun; if not, any may have been.
+func (s *Store) settleRun(ctx context.Context, seq int64, sure bool) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing
+	var hosts int
+	var began int64
+	err = tx.QueryRowContext(ctx, "SELECT hosts, began FROM runs WHERE seq = ? AND ended IS NULL", seq).Scan(&hosts, &began)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // another was faster
+	}
+	if err != nil {
+		return err
+	}
+	outcomes, last, err := known(ctx, tx, seq, hosts)
+	if err != nil {
+		return err
+	}
+	begun, err := begunHosts(ctx, tx, seq, hosts, sure)
+	if err != nil {
+		return err
+	}
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO results (run, pos, outcome, kind, stage, text, out_bytes, err_bytes, flags, attempts, connect, took, at)
+		VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, ?)`)
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	last = max(last, began)
+	counts := map[scheduler.Outcome]int{}
+	for pos, outcome := range outcomes {
+		if outcome == "" {
+			kind, stage, text := scheduler.KindCanceled, scheduler.StageRun, skippedText
+			outcome = scheduler.Skipped
+			if begun[pos] {
+				outcome, kind, text = scheduler.Lost, scheduler.KindInternal, lostText
+			}
+			if _, err := insert.ExecContext(ctx, seq, pos, string(outcome), string(kind), string(stage), text, last); err != nil {
+				return err
+			}
+		}
+		counts[outcome]++
+	}
+	text, err := json.Marshal(counts)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE runs SET ended = ?, wall = ?, ending = ?, counts = ? WHERE seq = ?",
+		last, last-began, string(Crashed), string(text), seq); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM begun WHERE run = ?", seq); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// known gives the outcomes that a run has, by position, and the time of the last.
+func known(ctx context.Context, tx *sql.Tx, seq int64, hosts int) ([]scheduler.Outcome, int64, error) {
+	outcomes := make([]scheduler.Outcome, hosts)
+	rows, err := tx.QueryContext(ctx, "SELECT pos, outcome, at FROM results WHERE run = ?", seq)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer rows.Close()
+	last := int64(0)
+	for rows.Next() {
+		var pos int
+		var outcome string
+		var at int64
+		if err := rows.Scan(&pos, &outcome, &at); err != nil {
+			return nil, 0, err
+		}
+		if pos < hosts {
+			outcomes[pos] = scheduler.Outcome(outcome)
+		}
+		last = max(last, at)
+	}
+	return outcomes, last, rows.Err()
+}
+
+// begunHosts says of each position whether its host may have been begun.
+func begunHosts(ctx context.Context, tx *sql.Tx, seq int64, hosts int, sure bool) ([]bool, error) {
+	begun := make([]bool, hosts)
+	if !sure {
+		for i := range begun {
+			begun[i] = true
+		}
+		return begun, nil
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT first, last FROM begun WHERE run = ?", seq)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var first, last int
+		if err := rows.Scan(&first, &last); err != nil {
+			return nil, err
+		}
+		for i := first; i <= min(last, hosts-1); i++ {
+			begun[i] = true
+		}
+	}
+	return begun, rows.Err()
+}
+
+// timeOf is the time of a column.
+func timeOf(micros int64) time.Time { return time.UnixMicro(micros) }

@@ -1,0 +1,155 @@
+package record
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// schema is the version of the store that this fleet writes: the number of the
+// last migration, which the store has as its user_version.
+const schema = 1
+
+// lockWait is how long another process may hold the store before we do without it.
+const lockWait = 5 * time.Second
+
+// Store is the open record of one user. Its methods are safe for concurrent use,
+// also by several processes. Close it.
+type Store struct {
+	dir string
+	db  *sql.DB
+}
+
+// ErrNone is the error of a store that was never written to.
+var ErrNone = errors.New("nothing is recorded yet")
+
+// Open opens the store in dir for looking things up; it is ErrNone if there is
+// none. Runs whose process died are settled by the way.
+func Open(ctx context.Context, dir string) (*Store, error) {
+	if _, err := os.Stat(filepath.Join(dir, "fleet.db")); errors.Is(err, fs.ErrNotExist) {
+		return nil, &hinted{opening(filepath.Join(dir, "fleet.db"), ErrNone), "each 'fleet run' is recorded, but with --no-record"}
+	}
+	s, err := open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, errors.Join(opening(s.path(), err), s.Close())
+	}
+	return s, nil
+}
+
+// open opens the store in dir, and makes it if it is not there.
+func open(ctx context.Context, dir string) (*Store, error) {
+	s := &Store{dir: dir}
+	if err := s.makePrivate(); err != nil {
+		return nil, opening(s.path(), err)
+	}
+	// The order counts: how long to wait for a lock stands before all that locks,
+	// and auto_vacuum before the first table.
+	options := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
+		"auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)",
+	}}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: s.path(), RawQuery: options.Encode()}
+	db, err := sql.Open("sqlite", name.String())
+	if err != nil {
+		return nil, opening(s.path(), err)
+	}
+	s.db = db
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(opening(s.path(), advised(err)), db.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) path() string { return filepath.Join(s.dir, "fleet.db") }
+
+// Close frees the file.
+func (s *Store) Close() error { return s.db.Close() }
+
+// makePrivate makes folder and file, for their owner only; SQLite gives the
+// files beside it the mode of this one.
+func (s *Store) makePrivate() error {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(s.path(), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for path, mode := range map[string]fs.FileMode{s.dir: 0o700, s.path(): 0o600} {
+		info, err := os.Stat(path)
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = os.Chmod(path, mode)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// migrate brings the store to this fleet's schema. One that is there already,
+// the usual case, costs one look.
+func (s *Store) migrate(ctx context.Context) error {
+	at, err := s.version(ctx)
+	switch {
+	case err != nil:
+		return err
+	case at == schema:
+		return nil
+	case at > schema:
+		return &hinted{fmt.Errorf("written by a newer fleet (schema %d, this one knows %d)", at, schema), "use the newer fleet; it is at " + s.path()}
+	}
+	unlock, err := lockFile(ctx, filepath.Join(s.dir, "migrate.lock")) // two fleets at once
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if at, err = s.version(ctx); err != nil || at >= schema {
+		return err
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, s.db, files, goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+func (s *Store) version(ctx context.Context) (n int, err error) {
+	err = s.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&n)
+	return n, err
+}
+
+// advised adds the way out to an error of SQLite, where there is one.
+func advised(err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "not a database"), strings.Contains(text, "malformed"):
+		return &hinted{err, "the file is damaged: move it away, and a new one is made"}
+	case strings.Contains(text, "database is locked"):
+		return &hinted{err, "another program has held the file for longer than " + lockWait.String()}
+	}
+	return err
+}

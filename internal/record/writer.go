@@ -1,0 +1,217 @@
+package record
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// gather is how long results wait for others to share their commit.
+const gather = 50 * time.Millisecond
+
+// writer is the state of the goroutine that writes one run.
+type writer struct {
+	*Recorder
+	store *Store
+	conn  *sql.Conn
+	life  *life
+	seq   int64 // of the run in the store, 0 before it is there
+
+	statements map[string]*sql.Stmt
+	known      map[[32]byte]int64 // outputs that are in the store
+	refs       map[int64]int      // further uses of these in this transaction
+	stored     int64              // bytes of output so far
+	full       bool               // no more output is taken
+	left       batch              // what could not be written, to be tried again
+	missing    string             // what could not be kept
+	over       bool               // the store knows the ending
+}
+
+// write is the goroutine.
+func (r *Recorder) write() {
+	defer close(r.done)
+	ctx := context.Background()
+	w := &writer{Recorder: r, statements: map[string]*sql.Stmt{}, known: map[[32]byte]int64{}, refs: map[int64]int{}}
+	if err := w.begin(ctx); err != nil {
+		r.giveUp(err)
+	}
+	defer w.end(ctx)
+	for {
+		b, more := r.take()
+		if w.conn == nil {
+			discard(b.results) // nothing can be kept
+		} else if !b.empty() {
+			w.put(ctx, b)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// begin opens the store.
+func (w *writer) begin(ctx context.Context) (err error) {
+	if w.store, err = open(ctx, w.cfg.Dir); err != nil {
+		return err
+	}
+	w.conn, err = w.store.db.Conn(ctx)
+	if err != nil {
+		return opening(w.store.path(), err)
+	}
+	return nil
+}
+
+// take waits for something to write and takes it; more is false at the end.
+func (r *Recorder) take() (b batch, more bool) {
+	select {
+	case <-r.urgent:
+	case <-r.lazy:
+		t := time.NewTimer(gather)
+		select {
+		case <-r.urgent:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b, r.queue = r.queue, batch{}
+	if b.end == nil && len(b.results) > maxResults {
+		r.queue.results = b.results[maxResults:]
+		b.results = b.results[:maxResults:maxResults]
+		signal(r.lazy)
+	}
+	return b, !r.ended
+}
+
+// put writes a batch, and keeps what it can of one that cannot be written.
+func (w *writer) put(ctx context.Context, b batch) {
+	b.before(&w.left)
+	w.left = batch{}
+	defer discard(b.results)
+	if b.run != nil && w.life == nil {
+		var err error
+		if w.life, err = w.store.live(b.run.ID); err != nil {
+			w.giveUp(recording(err))
+			return
+		}
+	}
+	err := w.transact(ctx, &b)
+	if err != nil && !locked(err) && len(b.results) > 0 {
+		// Most likely the disk is full: outcomes count for more than outputs.
+		w.fail(recording(err))
+		w.full, w.missing = true, "outputs: "+err.Error()
+		err = w.transact(ctx, &b)
+	}
+	if err == nil {
+		w.committed(b.upTo)
+		return
+	}
+	if w.life != nil {
+		if err := w.life.unsure(); err != nil {
+			w.fail(recording(err))
+		}
+	}
+	w.giveUp(recording(err))
+	w.left = b.bare()
+}
+
+// transact writes a batch in one transaction.
+func (w *writer) transact(ctx context.Context, b *batch) error {
+	seq, stored := w.seq, w.stored
+	if n := w.pages.Load(); n > 0 {
+		if _, err := w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
+			return err
+		}
+	}
+	err := w.exec(ctx, "BEGIN IMMEDIATE")
+	if err != nil {
+		return err
+	}
+	if err = w.rows(ctx, b); err == nil {
+		err = w.exec(ctx, "COMMIT")
+	}
+	clear(w.refs)
+	if err != nil {
+		w.seq, w.stored = seq, stored
+		clear(w.known)
+		if rollback := w.exec(ctx, "ROLLBACK"); rollback != nil && !strings.Contains(rollback.Error(), "no transaction") {
+			err = errors.Join(err, rollback)
+		}
+	}
+	return err
+}
+
+// end closes what is open. A run that has its ending in the store lives no more.
+func (w *writer) end(ctx context.Context) {
+	discard(w.left.results)
+	if w.store == nil {
+		return
+	}
+	if !w.left.empty() && w.life != nil {
+		w.fail(recording(errors.New("the end of the run is not in the record")))
+	}
+	for _, s := range w.statements {
+		s.Close()
+	}
+	if w.conn != nil {
+		w.conn.Close()
+	}
+	if w.left.empty() && w.life != nil {
+		if err := w.store.retain(ctx, w.cfg.Keep); err != nil {
+			w.fail(recording(err))
+		}
+	}
+	switch {
+	case w.life == nil:
+	case w.left.empty() && w.seq != 0 && w.over:
+		if err := w.life.end(); err != nil {
+			w.fail(recording(err))
+		}
+	default:
+		w.life.file.Close() // whoever looks next settles the run
+	}
+	w.store.Close()
+}
+
+// recording is an error of a run that goes on.
+func recording(err error) error { return advised(err) }
+
+// locked says that the store is held by another process.
+func locked(err error) bool { return strings.Contains(err.Error(), "database is locked") }
+
+// before puts what was left over from earlier ahead of b.
+func (b *batch) before(left *batch) {
+	if b.run == nil {
+		b.run = left.run
+	}
+	if b.end == nil {
+		b.end = left.end
+	}
+	b.begun = append(left.begun, b.begun...)
+	b.upTo = max(left.upTo, b.upTo)
+	b.results = append(left.results, b.results...)
+	b.notes = append(left.notes, b.notes...)
+}
+
+// bare is the batch without its outputs, which are not kept in memory.
+func (b *batch) bare() batch {
+	bare := *b
+	bare.results = make([]hostResult, len(b.results))
+	for i, res := range b.results {
+		res.dropped = res.dropped || res.Stdout.Len()+res.Stderr.Len() > 0
+		res.Stdout, res.Stderr = nil, nil
+		bare.results[i] = res
+	}
+	return bare
+}
+
+func discard(results []hostResult) {
+	for _, res := range results {
+		res.Stdout.Discard()
+		res.Stderr.Discard()
+	}
+}
