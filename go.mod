@@ -14,6 +14,8 @@ require (
 	github.com/oklog/ulid/v2 v2.1.2
 	// SFTP: all operations on names; open files are read and written by our own requests.
 	github.com/pkg/sftp v1.13.12
+	// The record: its schema, from any older one to the present.
+	github.com/pressly/goose/v3 v3.30.0
 	// Tests: one script per behaviour of the command line.
 	github.com/rogpeppe/go-internal v1.16.0
 	// The command line: commands, flags, help, completion.
@@ -32,10 +34,7 @@ require (
 	golang.org/x/time v0.16.0
 	// hosts.yaml: nodes with line and column, which error messages need.
 	gopkg.in/yaml.v3 v3.0.1
-)
-
-require (
-	github.com/pressly/goose/v3 v3.30.0
+	// The record: SQLite without cgo.
 	modernc.org/sqlite v1.62.0
 )
 

@@ -20,6 +20,14 @@ type Inventory struct {
 	hostRoot []*Host // hosts in no group
 	from     *builder
 	facts    Facts // nil: patterns cannot ask for any
+	lookUp   func(name string) (hosts []string, known bool, err error)
+}
+
+// LookUp has patterns mean more by @NAME than groups: where no group has the
+// name, f is asked for the names of hosts that it stands for. known is false for
+// a name that f does not know either. It is set before the inventory is shared.
+func (inv *Inventory) LookUp(f func(name string) (hosts []string, known bool, err error)) {
+	inv.lookUp = f
 }
 
 // Host is one machine, with what defaults, its groups and its own entry say of

@@ -125,6 +125,13 @@ type word struct {
 // names adds the hosts and groups called exactly so. All of a range must exist.
 func (s *selection) names(w *word, out hostBits) error {
 	const mostMissing = 1000
+	if w.group && w.size == 1 && s.inv.lookUp != nil {
+		if _, ok := s.inv.byGroup[w.text]; !ok && w.text != All {
+			if known, err := s.lookedUp(w, out); known || err != nil {
+				return err
+			}
+		}
+	}
 	var missing []string
 	w.each(nil, 0, func(name []byte) bool {
 		if !s.addNamed(string(name), w.group, out) {
@@ -136,6 +143,31 @@ func (s *selection) names(w *word, out hostBits) error {
 		return nil
 	}
 	return s.unknown(w, missing)
+}
+
+// lookedUp adds the hosts that an @NAME stands for which is no group.
+func (s *selection) lookedUp(w *word, out hostBits) (known bool, err error) {
+	hosts, known, err := s.inv.lookUp(w.text)
+	if err != nil {
+		return known, s.fail(w.from, w.to, printable(err.Error()), "")
+	}
+	var missing, there []string
+	for _, name := range hosts {
+		if i, ok := s.inv.byName[name]; ok {
+			out.set(int(i))
+			there = append(there, name)
+		} else {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return known, nil
+	}
+	hint := "is it the same inventory?"
+	if len(there) > 0 {
+		hint = "the others are " + abbreviate(Fold(there))
+	}
+	return known, s.fail(w.from, w.to, fmt.Sprintf("%s of it the inventory does not have", abbreviate(Fold(missing))), hint)
 }
 
 // unknown says which names of a word the inventory does not have.

@@ -54,6 +54,9 @@ func (f *inventoryFlags) choose(e *env, pattern string) ([]*inventory.Host, erro
 
 // chooseFrom is choose for an inventory that is loaded.
 func (f *inventoryFlags) chooseFrom(e *env, inv *inventory.Inventory, pattern string) ([]*inventory.Host, error) {
+	if e.rerun != nil {
+		return e.rerun.choose(inv)
+	}
 	hosts, err := inv.Select(pattern)
 	if err != nil {
 		return nil, usage(err)

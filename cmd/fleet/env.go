@@ -13,6 +13,8 @@ type env struct {
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) string
+	args   []string // the words behind "fleet"
+	rerun  *rerun   // of a recorded run; nil for any other command line
 }
 
 func processEnv() *env {

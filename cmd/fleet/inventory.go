@@ -35,7 +35,12 @@ func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
 		return nil, usage(errors.New("no inventory: none of the usual files is there"),
 			"write ./hosts.yaml, or name a file with -i or $FLEET_INVENTORY; -i ssh_config takes the hosts of ~/.ssh/config; 'fleet demo' needs none")
 	}
-	return f.merge(e, sources)
+	inv, err := f.merge(e, sources)
+	if err != nil {
+		return nil, err
+	}
+	inv.LookUp(lookUpRuns(e))
+	return inv, nil
 }
 
 // sources are the paths that make the inventory; none if there is none.

@@ -83,6 +83,9 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 		if r.err != nil {
 			return nil, fmt.Errorf("read answer: %w", r.err)
 		}
+		if !echo {
+			secrets.Add(r.secret)
+		}
 		return r.secret, nil
 	case <-p.stopped:
 		err = errInterrupted
@@ -141,5 +144,6 @@ func secretFile(path string, stdin io.Reader) (string, error) {
 	if secret == "" {
 		return "", fmt.Errorf("read %s: its first line is empty", path)
 	}
+	secrets.Add([]byte(secret))
 	return secret, nil
 }

@@ -58,5 +58,8 @@ func (f *connectFlags) readAnswers() ([]sshpool.Answer, error) {
 	if err != nil {
 		return nil, usage(fmt.Errorf("--answers %s: %w", f.answers, err), "a line is QUESTION = ANSWER, where QUESTION is a part of what the host asks")
 	}
+	for _, a := range answers {
+		secrets.Add([]byte(a.Text))
+	}
 	return answers, nil
 }

@@ -10,6 +10,7 @@ import (
 )
 
 func (e *env) execute(args []string) int {
+	e.args = args
 	root := newRootCommand(e)
 	root.SetArgs(args)
 	root.SetIn(e.stdin)
@@ -45,7 +46,7 @@ New here? 'fleet demo' shows it at work on an embedded fleet.`,
 	})
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
-	root.AddCommand(newRunCommand(e), newShellCommand(e), newSSHCommand(e), newHostsCommand(e), newLabCommand(e), newDemoCommand(e), newDoctorCommand(e), newTrustCommand(e), newVersionCommand(e))
+	root.AddCommand(newRunCommand(e), newShellCommand(e), newSSHCommand(e), newHostsCommand(e), newLabCommand(e), newDemoCommand(e), newDoctorCommand(e), newTrustCommand(e), newHistoryCommand(e), newVersionCommand(e))
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Example = "  source <(fleet completion bash)\n  fleet completion zsh >\"${fpath[1]}/_fleet\""

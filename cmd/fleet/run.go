@@ -23,6 +23,7 @@ type runOptions struct {
 	rollout   rolloutFlags
 	guard     guardFlags
 	show      showFlags
+	record    recordFlags
 	timeout   time.Duration
 	argv      bool
 }
@@ -62,6 +63,7 @@ Output goes to standard output, everything else to standard error.`,
 	o.rollout.declare(c)
 	o.guard.declare(e, c)
 	o.show.declare(c)
+	o.record.declare(c)
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for the command on a host, from its start (default: no limit)")
 	c.Flags().BoolVar(&o.argv, "argv", false, "quote each word of COMMAND, so that the host's shell changes none")
 	return c
@@ -126,6 +128,14 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	}
 	if req.Fanout < min(o.rollout.fanout, len(hosts)) {
 		sink.Note(fmt.Sprintf("fleet: fanout lowered to %d: this process may open %d files (ulimit -n)", req.Fanout, openFiles()))
+	}
+	kept, err := o.record.begin(e, sink, "run", pattern, hostNames(hosts))
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		defer kept.rec.Close() //nolint:errcheck // told by then
+		sink, req.Keep, req.Begun = kept, true, kept.rec.Begun
 	}
 	stop := catchInterrupts()
 	defer stop.release()

@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if _, set := os.LookupEnv("FLEET_SSH_CONFIG"); !set { // that of this machine is not part of the tests
 		os.Setenv("FLEET_SSH_CONFIG", "none")
 	}
+	if filepath.Base(os.Args[0]) != "fleet" { // the tests themselves: records go below the HOME that each test sets
+		os.Unsetenv("XDG_STATE_HOME")
+	}
 	testscript.Main(m, map[string]func(){"fleet": main})
 }
 
@@ -108,7 +111,7 @@ func cmdTTY(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(exe, args[2:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"HOME", "TERM", "FLEET_INVENTORY", "FLEET_SSH_CONFIG", "NO_COLOR", "PATH"} {
+	for _, name := range []string{"HOME", "TERM", "FLEET_INVENTORY", "FLEET_SSH_CONFIG", "FLEET_RECORD", "XDG_STATE_HOME", "NO_COLOR", "PATH"} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}

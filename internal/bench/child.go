@@ -60,7 +60,7 @@ func (b *bench) output(ctx context.Context, c command) (usage, []byte, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.Env = append(cleanEnv(), c.env...)
+	cmd.Env = append(append(cleanEnv(), "XDG_STATE_HOME="+b.dir), c.env...) // fleet keeps its record there
 	if c.stdin != "" {
 		in, err := os.Open(c.stdin)
 		if err != nil {

@@ -161,7 +161,7 @@ func (s *Store) Results(ctx context.Context, run *Run, first int, f func(*Result
 	if err != nil {
 		return err
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at
+	rows, err := s.db.QueryContext(ctx, `SELECT pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at, more
 		FROM results WHERE run = ? AND pos >= ? ORDER BY pos`, run.seq, first)
 	if err != nil {
 		return reading(err)
@@ -185,12 +185,12 @@ func (s *Store) Results(ctx context.Context, run *Run, first int, f func(*Result
 func scanResult(row *sql.Rows) (*Result, error) {
 	var r Result
 	var outcome string
-	var kind, stage, text, detail, signal sql.NullString
+	var kind, stage, text, detail, signal, more sql.NullString
 	var exit, out, errOut sql.NullInt64
 	var flags int
 	var connect, took, at int64
 	if err := row.Scan(&r.Pos, &outcome, &kind, &stage, &text, &detail, &exit, &signal, &out, &errOut,
-		&r.StdoutBytes, &r.StderrBytes, &flags, &r.Attempts, &connect, &took, &at); err != nil {
+		&r.StdoutBytes, &r.StderrBytes, &flags, &r.Attempts, &connect, &took, &at, &more); err != nil {
 		return nil, err
 	}
 	r.Outcome, r.Detail, r.Signal = scheduler.Outcome(outcome), detail.String, signal.String
@@ -204,6 +204,9 @@ func scanResult(row *sql.Rows) (*Result, error) {
 	r.Stdout, r.Stderr = out.Int64, errOut.Int64
 	r.Truncated, r.Unstored, r.Lingering, r.Dropped = flags&flagTruncated != 0, flags&flagUnstored != 0, flags&flagLingering != 0, flags&flagDropped != 0
 	r.Connect, r.Run, r.Time = time.Duration(connect)*time.Microsecond, time.Duration(took)*time.Microsecond, timeOf(at)
+	if more.Valid {
+		return &r, addExtra(&r.Result, more.String)
+	}
 	return &r, nil
 }
 

@@ -143,10 +143,17 @@ func (w *writer) resultRow(ctx context.Context, res *hostResult) error {
 	if res.dropped || outDropped || errDropped {
 		flags |= flagDropped
 	}
-	return w.exec(ctx, `INSERT OR REPLACE INTO results (run, pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	more, err := extra(&res.Result)
+	if err != nil {
+		return err
+	}
+	if text, ok := more.(string); ok {
+		more = w.cfg.Secrets.String(text)
+	}
+	return w.exec(ctx, `INSERT OR REPLACE INTO results (run, pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at, more)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		w.seq, res.pos, string(res.Outcome), kind, stage, text, detail, res.ExitCode, signal, stdout, stderr,
-		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro())
+		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro(), more)
 }
 
 // endRow writes how the run ended.

@@ -9,3 +9,6 @@ func columns(s string) int { return displaywidth.String(s) }
 func cut(line string, n int) string {
 	return displaywidth.Options{ControlSequences: true}.TruncateString(line, n, "…")
 }
+
+// Cut shortens a line, which holds no escape sequences, to at most n columns.
+func Cut(line string, n int) string { return cut(line, n) }

@@ -115,6 +115,8 @@ var grounds = map[string][]string{
 	"internal/output":   {},
 	"internal/socks":    {},
 	"internal/lab":      {},
+	"internal/redact":   {},
+	"internal/record":   {"internal/event", "internal/output", "internal/redact", "scheduler"},
 	"internal/event":    {"internal/output", "scheduler"},
 	"internal/render":   {"internal/event", "internal/output", "scheduler"},
 	"internal/forward":  {"internal/socks", "sshpool"},
@@ -126,7 +128,7 @@ var grounds = map[string][]string{
 	"sshpool/sshconfig": {},
 	"sshpool":           {"scheduler", "sshpool/hostkeys", "sshpool/sshconfig"},
 	"tasks":             {"scheduler", "inventory"},
-	"internal/engine":   {"inventory", "scheduler", "sshpool", "sshpool/hostkeys", "sshpool/sshconfig", "tasks", "internal/event", "internal/output", "internal/record"},
+	"internal/engine":   {"inventory", "scheduler", "sshpool", "sshpool/hostkeys", "sshpool/sshconfig", "tasks", "internal/event", "internal/output"},
 }
 
 const module = "fleet/"

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/user"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleet/internal/event"
+	"fleet/internal/record"
+	"fleet/internal/render"
+)
+
+// recordFlags say whether a run is recorded.
+type recordFlags struct{ off bool }
+
+func (f *recordFlags) declare(c *cobra.Command) {
+	c.Flags().BoolVar(&f.off, "no-record", false, "keep no record of this run; FLEET_RECORD=off for all")
+}
+
+// recordedVariables change what the words of a command line mean.
+var recordedVariables = []string{"FLEET_INVENTORY", "FLEET_SSH_CONFIG"}
+
+// recording is a sink that records what it shows.
+type recording struct {
+	render.Sink
+	rec *record.Recorder
+}
+
+// begin returns a sink that also records a run of that kind over hosts, or nil
+// where none is to be recorded. Whoever gets one closes its rec.
+func (f *recordFlags) begin(e *env, sink render.Sink, kind, pattern string, hosts []string) (*recording, error) {
+	keep, off, err := retention(e)
+	if err != nil {
+		return nil, err
+	}
+	if f.off || off {
+		return nil, nil
+	}
+	warn := func(err error) {
+		sink.Note("fleet: warning: the record of this run is not whole: " + err.Error())
+		var way interface{ Hint() string }
+		if errors.As(err, &way) {
+			sink.Note("fleet: hint: " + way.Hint())
+		}
+	}
+	dir, err := record.Dir(e.getenv)
+	if err != nil {
+		warn(err)
+		return nil, nil
+	}
+	cfg := record.Config{
+		Dir: dir, Kind: kind, Pattern: pattern, Hosts: hosts, Argv: e.args, Version: versionLine(), User: userName(e),
+		Environ: map[string]string{}, Secrets: &secrets, Warn: warn, Keep: keep,
+	}
+	if e.rerun != nil {
+		cfg.RerunOf = e.rerun.of
+	}
+	for _, name := range recordedVariables {
+		if value := e.getenv(name); value != "" {
+			cfg.Environ[name] = value
+		}
+	}
+	cfg.WorkDir, _ = os.Getwd()    // empty where it is gone
+	cfg.Machine, _ = os.Hostname() // empty where there is none
+	return &recording{sink, record.New(cfg)}, nil
+}
+
+// retention is what $FLEET_RECORD_AGE and $FLEET_RECORD_SIZE keep; off is
+// $FLEET_RECORD.
+func retention(e *env) (keep record.Retention, off bool, err error) {
+	switch v := e.getenv("FLEET_RECORD"); v {
+	case "off":
+		off = true
+	case "", "on":
+	default:
+		return keep, false, usage(errors.New("$FLEET_RECORD is "+quoteWord(v)), "it is on or off")
+	}
+	keep = record.Usual
+	if v := e.getenv("FLEET_RECORD_AGE"); v != "" {
+		if keep.Age, err = parseAge(v); err != nil {
+			return keep, false, usage(errors.New("$FLEET_RECORD_AGE is "+quoteWord(v)), "it is a time such as 90d or 12h; 0 keeps all")
+		}
+	}
+	if v := e.getenv("FLEET_RECORD_SIZE"); v != "" {
+		var size byteSize
+		if err := size.Set(v); err != nil {
+			return keep, false, usage(errors.New("$FLEET_RECORD_SIZE is "+quoteWord(v)), "it is a size such as 500M or 2G; 0 keeps all")
+		}
+		keep.Size = size.bytes
+	}
+	return keep, off, nil
+}
+
+// parseAge is time.ParseDuration with days and weeks.
+func parseAge(s string) (time.Duration, error) {
+	for unit, d := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if n, err := strconv.ParseUint(strings.TrimSuffix(s, unit), 10, 16); err == nil && strings.HasSuffix(s, unit) {
+			return time.Duration(n) * d, nil
+		}
+	}
+	d, err := time.ParseDuration(s)
+	if s == "0" {
+		return 0, nil
+	}
+	if err == nil && d < 0 {
+		err = errors.New("a time cannot be negative")
+	}
+	return d, err
+}
+
+// userName is who runs fleet, and who became that by sudo.
+func userName(e *env) string {
+	name := e.getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if from := e.getenv("SUDO_USER"); from != "" && from != name {
+		name += " (" + from + " by sudo)"
+	}
+	return name
+}
+
+// Start implements event.Sink.
+func (r *recording) Start(run event.Run) {
+	r.rec.Start(run)
+	r.Sink.Start(run)
+}
+
+// Started implements event.Sink.
+func (r *recording) Started(host string, at time.Time) {
+	r.rec.Started(host, at)
+	r.Sink.Started(host, at)
+}
+
+// Result implements event.Sink.
+func (r *recording) Result(res event.Result) {
+	res.Stdout.Share()
+	res.Stderr.Share()
+	r.rec.Result(res)
+	r.Sink.Result(res)
+}
+
+// Note implements render.Sink.
+func (r *recording) Note(text string) {
+	r.rec.Note(text)
+	r.Sink.Note(text)
+}
+
+// Finish implements event.Sink. What is wrong with the record was told by then,
+// and does not change how the run ended.
+func (r *recording) Finish(s event.Summary) error {
+	r.rec.Finish(s) //nolint:errcheck // see above
+	return r.Sink.Finish(s)
+}
+
+// openRecord opens the store for looking things up.
+func openRecord(ctx context.Context, e *env) (*record.Store, error) {
+	dir, err := record.Dir(e.getenv)
+	if err != nil {
+		return nil, err
+	}
+	return record.Open(ctx, dir)
+}
+
+// splitRun takes RUN[:WHICH] apart: which hosts of which run.
+func splitRun(word string) (run string, which record.Which, err error) {
+	run, text, found := strings.Cut(strings.TrimPrefix(word, "@"), ":")
+	if !found {
+		return run, "", nil
+	}
+	if which = record.Which(text); !slices.Contains(record.Whiches(), which) {
+		names := make([]string, 0, 10)
+		for _, w := range record.Whiches() {
+			names = append(names, string(w))
+		}
+		return run, "", usage(errors.New(quoteWord(word)+": no such hosts of a run"), "behind the colon stands one of "+strings.Join(names, ", "))
+	}
+	return run, which, nil
+}
+
+// lookUpRuns has patterns mean the hosts of recorded runs: @last, @last-failed,
+// @RUN:failed. @last is all hosts of that run, @last-failed those that were not
+// ok.
+func lookUpRuns(e *env) func(name string) ([]string, bool, error) {
+	return func(name string) ([]string, bool, error) {
+		run, which, err := splitRun(name)
+		switch {
+		case err != nil:
+			return nil, true, err
+		case run == "last", run == "last-failed", which != "", len(run) == 26:
+		default: // a group that is not there, most likely
+			return nil, false, nil
+		}
+		ctx := context.Background()
+		s, err := openRecord(ctx, e)
+		if err != nil {
+			return nil, true, err
+		}
+		defer s.Close()
+		found, err := s.Find(ctx, run)
+		if err != nil {
+			return nil, true, err
+		}
+		switch {
+		case which != "":
+		case run == "last-failed":
+			which = record.NotOK
+		default:
+			which = record.All
+		}
+		hosts, err := s.Select(ctx, found, which)
+		return hosts, true, err
+	}
+}
