@@ -19,9 +19,8 @@ import (
 )
 
 type historyShowOptions struct {
-	show   showFlags
-	hosts  string
-	follow bool
+	show  showFlags
+	hosts string
 }
 
 func newHistoryShowCommand(e *env) *cobra.Command {
@@ -241,7 +240,6 @@ type replayer struct {
 	sink     render.Sink
 	captures bool // the sink shows what results carry
 	kept     *output.Store
-	written  int64
 }
 
 func (r *replayer) show(ctx context.Context, res *record.Result) error {
