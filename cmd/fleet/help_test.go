@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // TestHelp wants an example and the exit statuses in the help of each command,
@@ -40,6 +41,29 @@ func TestHelp(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestFlagGroups wants each flag of each command in its help once, and the names
+// under the headings to be those of flags that there are.
+func TestFlagGroups(t *testing.T) {
+	known := map[string]bool{}
+	eachCommand(newRootCommand(&env{getenv: func(string) string { return "" }}), func(c *cobra.Command) {
+		usages := flagUsages(c)
+		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			known[f.Name] = true
+			listed := regexp.MustCompile(`(?m)^ +(-.,)? +--` + f.Name + `\b[^-]`)
+			if n := len(listed.FindAllString(usages, -1)); n != 1 && !f.Hidden {
+				t.Errorf("%s: --%s stands %d times in its help", c.CommandPath(), f.Name, n)
+			}
+		})
+	})
+	for _, g := range flagGroups {
+		for _, name := range strings.Fields(g.flags) {
+			if !known[name] {
+				t.Errorf("under %s stands --%s, which no command has", g.title, name)
+			}
+		}
+	}
 }
 
 // TestHintsNameRealFlags holds what hints advise to what fleet run can do.

@@ -44,6 +44,7 @@ New here? 'fleet demo' shows it at work on an embedded fleet.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage(flagError(err), "'"+c.CommandPath()+" --help' lists the flags")
 	})
+	cobra.AddTemplateFunc("flagUsages", flagUsages)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	root.AddCommand(newRunCommand(e), newShellCommand(e), newSSHCommand(e), newHostsCommand(e), newLabCommand(e), newDemoCommand(e), newDoctorCommand(e), newTrustCommand(e), newHistoryCommand(e), newVersionCommand(e))
@@ -133,10 +134,7 @@ COMMANDS
 
 EXAMPLES
 {{.Example}}{{end}}
-{{- if .HasAvailableLocalFlags}}
-
-FLAGS
-{{.LocalFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}
+{{- flagUsages .}}
 {{- if .HasAvailableInheritedFlags}}
 
 {{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}
