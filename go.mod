@@ -3,6 +3,8 @@ module fleet
 go 1.26.0
 
 require (
+	// Globs with "**": files to push and pull, patterns of .fleetignore.
+	github.com/bmatcuk/doublestar/v4 v4.10.4
 	// Tests: stripping of terminal sequences. Not in the program: go-runewidth below it
 	// fills tables for 20 ms at every start.
 	github.com/charmbracelet/x/ansi v0.11.9
@@ -16,7 +18,8 @@ require (
 	github.com/pkg/sftp v1.13.12
 	// The record: its schema, from any older one to the present.
 	github.com/pressly/goose/v3 v3.30.0
-	// Tests: one script per behaviour of the command line.
+	// Unified diffs of text files (fleet push --diff). Tests: one script per behaviour of
+	// the command line.
 	github.com/rogpeppe/go-internal v1.16.0
 	// The command line: commands, flags, help, completion.
 	github.com/spf13/cobra v1.10.2

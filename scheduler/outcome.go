@@ -59,6 +59,10 @@ const (
 	KindChanged     Kind = "changed"
 	KindTooLarge    Kind = "too_large"
 	KindLocal       Kind = "local"
+	KindNoShell     Kind = "no_shell"   // no POSIX shell there, or a tool is missing
+	KindConflict    Kind = "conflict"   // something of another kind is in the way
+	KindUnsafe      Kind = "unsafe"     // what the host offers is refused
+	KindMaxDelete   Kind = "max_delete" // more would be deleted than is allowed
 )
 
 // Stage says where in a host's work something happened.

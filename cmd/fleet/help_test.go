@@ -73,13 +73,14 @@ func TestHintsNameRealFlags(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := newRunCommand(&env{getenv: func(string) string { return "" }}).Flags()
+	push := newPushCommand(&env{getenv: func(string) string { return "" }}).Flags()
 	foreign := regexp.MustCompile("`(ssh|fleet hosts)[^`]*`") // other commands, with flags of their own
 	found := 0
 	for _, m := range regexp.MustCompile(`[ (;](-[a-zA-Z]|--[a-z-]+)\b`).FindAllStringSubmatch(foreign.ReplaceAllString(string(source), ""), -1) {
 		found++
 		name := strings.TrimLeft(m[1], "-")
-		if run.Lookup(name) == nil && (len(name) > 1 || run.ShorthandLookup(name) == nil) {
-			t.Errorf("a hint names %s, which fleet run does not have", m[1])
+		if push.Lookup(name) == nil && run.Lookup(name) == nil && (len(name) > 1 || run.ShorthandLookup(name) == nil) {
+			t.Errorf("a hint names %s, which neither fleet run nor fleet push has", m[1])
 		}
 	}
 	if found < 10 {

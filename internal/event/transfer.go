@@ -5,18 +5,20 @@ import "time"
 // Transfer is what a push or pull did on one host. With DryRun it is what would
 // be done. A file is what is no folder: a link, too.
 type Transfer struct {
-	Sent    int   // files that were copied
-	Skipped int   // files that were there, unchanged
-	Deleted int   // files and folders that were removed, as they are not in the source
-	Folders int   // folders that were made
-	Refused int   // entries that were not taken; each is told in the output
-	Bytes   int64 // of the content of files that were sent
-	Way     string
+	Pull    bool   // the files came from the host
+	Sent    int    // files that were copied
+	Updated int    // files that were there and got another mode, owner or time
+	Skipped int    // files that were there, unchanged
+	Deleted int    // files and folders that were removed, as they are not in the source
+	Folders int    // folders that were made
+	Refused int    // entries that were not taken; each is told in the output
+	Bytes   int64  // of the content of files that were sent
+	Way     string // how they went: tar, sftp, or with more words
 	DryRun  bool
 	// What the host could not do, though all is in its place.
-	NotAtomic bool // a name was free for a moment while files were exchanged
-	NotSynced bool // the content may not be on disk yet
-	Resumed   int64
+	NotAtomic bool  // a name was free for a moment while files were exchanged
+	NotSynced bool  // the content may not be on disk yet
+	Resumed   int64 // bytes that an earlier, broken run had left there
 }
 
 // Progress is how far the transfer of one host has come. A total is 0 as long as

@@ -111,6 +111,7 @@ func appendResult(dst []byte, r *event.Result) []byte {
 	dst = strconv.AppendInt(append(dst, `,"tries":`...), int64(r.Tries), 10)
 	dst = strconv.AppendInt(append(dst, `,"connect_ms":`...), r.Connect.Milliseconds(), 10)
 	dst = strconv.AppendInt(append(dst, `,"run_ms":`...), r.Run.Milliseconds(), 10)
+	dst = appendTransfer(dst, r.Transfer)
 	return appendTime(append(dst, `,"time":`...), r.Time)
 }
 

@@ -51,6 +51,10 @@ var hints = map[string]string{
 	"local":               "the trouble is with a file on this machine",
 	"mismatch":            "what arrived is not what was sent, so it was thrown away: a bad disk, bad memory, or somebody else wrote to it",
 	"changed":             "the file changed while it was read: move a copy that nobody writes to",
+	"no_shell":            "moving files takes a POSIX shell with find and tar on the host, for this user",
+	"conflict":            "--delete lets what is of another kind be replaced",
+	"unsafe":              "what was refused is told above; --exclude leaves it out, and --links skip leaves out links",
+	"max_delete":          "--dry-run shows what would be deleted; --max-delete N allows more",
 	"protocol":            "what answers there does not speak SSH as it should: is it the right port? -p or port in hosts.yaml sets another",
 	"canceled":            "commands that ran were asked to end (TERM); what ignores that may still run on the canceled hosts",
 	"internal":            "a fault of fleet itself: please report it with the text above",
@@ -86,6 +90,9 @@ func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 			h = ""
 		case scheduler.Canceled:
 			h = hints["canceled"]
+		}
+		if b.tally.files.any && (c.outcome == scheduler.Lost || c.outcome == scheduler.Canceled) {
+			h = hints["conn_lost/transfer"]
 		}
 		if h == "" || seen[h] {
 			continue

@@ -33,6 +33,7 @@ func (b *base) summary(s event.Summary) []byte {
 	var p []byte
 	p = b.appendCounts(p, s)
 	p = append(p, b.early(s)...)
+	p = b.appendTransfers(p)
 	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, the rest was not kept")
 	p = b.appendRemark(p, b.tally.unkept, "output cut, as the rest could not be kept on this machine")
 	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
@@ -188,7 +189,11 @@ func causeText(k causeKey) string {
 	}
 	text = cutText(text, causeMax)
 	text = SafeLine(text)
-	if k.outcome == scheduler.Lost {
+	switch {
+	case k.outcome != scheduler.Lost:
+	case k.cause.Stage == scheduler.StageTransfer:
+		text += "; some files may be in their place"
+	default:
 		text += "; the command may have run"
 	}
 	return text

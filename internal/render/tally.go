@@ -41,6 +41,7 @@ type tally struct {
 	guarded bool
 	phase   string   // what the run waits for between its batches
 	samples []sample // for the rate, oldest first
+	files   transfers
 }
 
 type sample struct {
@@ -84,6 +85,7 @@ func (t *tally) result(r event.Result) {
 	if r.Lingering {
 		t.open = append(t.open, r.Host)
 	}
+	t.transferred(r)
 	if r.Outcome == scheduler.OK {
 		if t.guarded {
 			t.oks = append(t.oks, r.Host)

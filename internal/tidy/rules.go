@@ -120,6 +120,7 @@ var grounds = map[string][]string{
 	"internal/event":    {"internal/output", "scheduler"},
 	"internal/render":   {"internal/event", "internal/output", "scheduler"},
 	"internal/forward":  {"internal/socks", "sshpool"},
+	"internal/transfer": {"internal/event", "inventory", "scheduler", "sshpool", "tasks"},
 	"internal/shell":    {"internal/event", "internal/render", "inventory", "scheduler", "tasks"},
 	"internal/doctor":   reach,
 	"internal/trust":    reach,

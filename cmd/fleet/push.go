@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"fleet/internal/engine"
+	"fleet/internal/event"
+	"fleet/internal/transfer"
+)
+
+type pushOptions struct {
+	transferFlags
+	mode         fileMode
+	owner, group string
+	template     bool
+	delete       bool
+	maxDelete    int
+	backup       bool
+	atomicDir    bool
+	diff         bool
+}
+
+func newPushCommand(e *env) *cobra.Command {
+	o := &pushOptions{}
+	c := &cobra.Command{
+		Use:   "push [flags] PATTERN SRC... DST",
+		Short: "Copy files and folders to the hosts that PATTERN selects",
+		Long: `Copies files, folders and what patterns such as 'conf/**/*.conf' mean to each
+host, many hosts at once. Only what differs is sent. Each file is compared by
+SHA-256 on the host and put in its place by a rename: it is the old file or the
+new one at any time, and never has wider permissions than it is to have.
+
+A folder goes into DST under its own name; with '/' at its end, its content
+goes into DST. A file goes into DST if that is a folder, ends with '/', or there
+are more sources; else it becomes DST. SRC '-' is standard input. SRC and DST
+may name the host: 'conf/{{.Host}}.yaml', '/srv/{{.Vars.site}}/'. A file
+.fleetignore says what of its folder is left out.`,
+		Example: `  fleet push web app.conf /etc/app/
+  fleet push --dry-run --diff web site/ /var/www/site
+  fleet push --delete --exclude '*.log' web site /srv
+  fleet push --template --mode 0600 all 'hosts/{{.Host}}.env' /etc/app/env
+  date | fleet push web - /tmp/stamp`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeTransfer(e, &o.inventory),
+		Annotations:       map[string]string{"exit": exitHelp},
+		RunE: func(c *cobra.Command, args []string) error {
+			return runPush(c.Context(), e, o, args)
+		},
+	}
+	o.declare(e, c)
+	fs := c.Flags()
+	fs.Var(&o.mode, "mode", "permissions of files, `OCTAL`; folders also get x where that has r (default: the sources')")
+	fs.StringVar(&o.owner, "owner", "", "owner on the host, by `NAME` (default: the login user; as root, the sources')")
+	fs.StringVar(&o.group, "group", "", "group on the host, by `NAME`")
+	fs.BoolVar(&o.template, "template", false, "files are templates, filled in for each host: {{.Host}} {{.Vars.role}}")
+	fs.BoolVar(&o.delete, "delete", false, "delete from copies of folders what the folders do not hold")
+	fs.IntVar(&o.maxDelete, "max-delete", 1000, "most that --delete may delete on a host; more, and the host fails untouched")
+	fs.BoolVar(&o.backup, "backup", false, "keep what is replaced or deleted, under its name with ~")
+	fs.BoolVar(&o.atomicDir, "atomic-dir", false, "exchange each folder whole if anything in it differs; implies --delete")
+	fs.BoolVar(&o.diff, "diff", false, "show how text files differ")
+	return c
+}
+
+func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err error) {
+	pattern, sources, dst, err := splitTransferArgs("push", "DST", args)
+	if err != nil {
+		return err
+	}
+	filter, links, err := o.filter()
+	if err != nil {
+		return err
+	}
+	if o.maxDelete < 0 {
+		return usagef("--max-delete %d: at least 0", o.maxDelete)
+	}
+	on, err := o.choose(e, pattern)
+	if err != nil {
+		return err
+	}
+	sink, err := o.show.sink(e)
+	if err != nil {
+		return err
+	}
+	stop := catchInterrupts()
+	defer stop.release()
+	p := &transfer.Push{
+		Sources: sources, Dst: dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
+		Owner: o.owner, Group: o.group, Delete: o.delete || o.atomicDir, MaxDelete: o.maxDelete,
+		Backup: o.backup, AtomicDir: o.atomicDir, Checksum: o.checksum, NoVerify: o.noVerify,
+		DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
+		Warn: func(text string) { sink.Note("fleet: warning: " + text) },
+	}
+	if o.mode.given {
+		p.Mode = &o.mode.bits
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	err = untilStopped(ctx, stop, func(ctx context.Context) error { return p.Prepare(ctx, on.hosts) })
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
+	if err != nil {
+		return usage(err)
+	}
+	work := &engine.Work{What: "push", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
+		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress})
+	}}
+	return o.carry(ctx, e, on, transferTitle("push", args[1:]), work, sink, stop)
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"fleet/internal/engine"
+	"fleet/internal/render"
+	"fleet/internal/transfer"
+	"fleet/inventory"
+	"fleet/tasks"
+)
+
+// transferFlags are those that push and pull share.
+type transferFlags struct {
+	inventory inventoryFlags
+	connect   connectFlags
+	rollout   rolloutFlags
+	guard     guardFlags
+	show      showFlags
+	record    recordFlags
+	timeout   time.Duration
+	exclude   []string
+	include   []string
+	links     string
+	checksum  bool
+	noVerify  bool
+	dryRun    bool
+}
+
+func (f *transferFlags) declare(e *env, c *cobra.Command) {
+	f.inventory.declare(c)
+	f.inventory.declareChoice(e, c)
+	f.connect.declare(c)
+	f.rollout.declare(c)
+	f.guard.declare(e, c)
+	f.show.declare(c)
+	f.record.declare(c)
+	fs := c.Flags()
+	fs.DurationVarP(&f.timeout, "timeout", "t", 0, "longest `TIME` for the files of one host (default: no limit)")
+	fs.StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches `PATTERN`, as in .gitignore; may be given again")
+	fs.StringArrayVar(&f.include, "include", nil, "take in again what matches `PATTERN` and would be left out; may be given again")
+	fs.StringVar(&f.links, "links", string(transfer.KeepLinks), "symbolic links: `WAY` keep, follow or skip")
+	fs.BoolVar(&f.checksum, "checksum", false, "compare by SHA-256 what is there already, not by size and time")
+	fs.BoolVar(&f.noVerify, "no-verify", false, "do not compare what was copied by SHA-256")
+	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "change nothing; tell what would be done, file by file")
+	fixedCompletion(c, "links", transfer.LinkModes)
+}
+
+// filter is what is left out.
+func (f *transferFlags) filter() (*transfer.Filter, transfer.Links, error) {
+	filter, err := transfer.NewFilter(f.exclude, f.include)
+	if err != nil {
+		return nil, "", usage(err)
+	}
+	for _, mode := range transfer.LinkModes {
+		if f.links == mode {
+			return filter, transfer.Links(mode), nil
+		}
+	}
+	return nil, "", usage(fmt.Errorf("unknown --links %s", quoteWord(f.links)), "--links takes "+strings.Join(transfer.LinkModes, ", "))
+}
+
+// chosen is the inventory, and the hosts of it that pattern selects.
+type chosen struct {
+	inv     *inventory.Inventory
+	pattern string
+	hosts   []*inventory.Host
+}
+
+func (f *transferFlags) choose(e *env, pattern string) (chosen, error) {
+	inv, err := f.inventory.load(e)
+	if err != nil {
+		return chosen{}, err
+	}
+	hosts, err := f.inventory.chooseFrom(e, inv, pattern)
+	if err != nil {
+		return chosen{}, err
+	}
+	if len(hosts) == 0 {
+		return chosen{}, f.inventory.none(pattern)
+	}
+	if f.timeout < 0 {
+		return chosen{}, usagef("--timeout %v: a time cannot be negative", f.timeout)
+	}
+	return chosen{inv, pattern, hosts}, nil
+}
+
+// carry does work on the hosts, as fleet run does a command.
+func (f *transferFlags) carry(ctx context.Context, e *env, on chosen, title string, work *engine.Work, sink render.Sink, stop *interrupts) error {
+	req := engine.Request{
+		Hosts: on.hosts, Command: title, Work: work, Timeout: f.timeout,
+		MaxOutput: f.show.maxOutput.bytes, Keep: render.NeedsCaptures(f.show.output),
+	}
+	if err := f.rollout.apply(&req); err != nil {
+		return err
+	}
+	if req.Fanout < min(f.rollout.fanout, len(on.hosts)) {
+		sink.Note(fmt.Sprintf("fleet: fanout lowered to %d: this process may open %d files (ulimit -n)", req.Fanout, openFiles()))
+	}
+	kept, err := f.record.begin(e, sink, work.What, on.pattern, hostNames(on.hosts))
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		defer kept.rec.Close() //nolint:errcheck // told by then
+		sink, req.Keep, req.Begun = kept, true, kept.rec.Begun
+	}
+	ask := &prompter{stopped: stop.first, pause: sink.Pause}
+	if req.Access, err = f.connect.access(e, ask); err != nil {
+		return err
+	}
+	if err := f.guard.apply(on.inv, &req, ask); err != nil {
+		return err
+	}
+	tellOn(&req.Access, sink, f.show.verbose)
+	summary, err := carry(ctx, req, sink, stop, stopping)
+	f.guard.halted(ctx, e, summary, stop)
+	return judged(summary, err)
+}
+
+// splitTransferArgs takes "PATTERN SRC... DST" apart.
+func splitTransferArgs(command, last string, args []string) (pattern string, sources []string, dst string, err error) {
+	hint := "usage: fleet " + command + " [flags] PATTERN SRC... " + last
+	switch len(args) {
+	case 0:
+		return "", nil, "", usage(errors.New("no hosts and no files given"), hint)
+	case 1:
+		return "", nil, "", usage(errors.New("no files given"), hint)
+	case 2:
+		return "", nil, "", usage(fmt.Errorf("no destination given after %s", quoteWord(args[1])), hint)
+	}
+	for _, a := range args[1:] {
+		if a == "" {
+			return "", nil, "", usage(errors.New("a file's name cannot be empty"), hint)
+		}
+	}
+	return args[0], args[1 : len(args)-1], args[len(args)-1], nil
+}
+
+// title is what a run is called.
+func transferTitle(command string, args []string) string { return command + " " + tasks.QuoteAll(args) }
+
+// fileMode is a flag for permissions in octal.
+type fileMode struct {
+	bits  uint32
+	given bool
+}
+
+func (m *fileMode) Type() string { return "mode" }
+
+func (m *fileMode) String() string {
+	if !m.given {
+		return ""
+	}
+	return fmt.Sprintf("%04o", m.bits)
+}
+
+func (m *fileMode) Set(s string) error {
+	bits, err := strconv.ParseUint(s, 8, 32)
+	if err != nil || bits > 0o7777 {
+		return errors.New("not permissions in octal such as 0644")
+	}
+	m.bits, m.given = uint32(bits), true
+	return nil
+}
+
+// completeTransfer offers hosts for the first word, and files of this machine
+// for the others.
+func completeTransfer(e *env, inv *inventoryFlags) cobra.CompletionFunc {
+	hosts := inv.completePattern(e)
+	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return hosts(c, args, typed)
+		}
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+}
+
+// untilStopped does what may take long before a run begins. Where the user stops
+// it, it is left behind.
+func untilStopped(ctx context.Context, stop *interrupts, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- do(ctx) }()
+	select {
+	case err := <-done:
+		return err
+	case <-stop.first:
+		return errInterrupted
+	}
+}

@@ -1,0 +1,248 @@
+package transfer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"fleet/tasks"
+)
+
+// stagePrefix begins the names of the folders in which what is sent arrives.
+const stagePrefix = ".fleet-stage."
+
+// putScript takes a stream of pack and puts all in its place. $1 is the nonce, $2
+// the folder, $3 not empty if that is to be made, $4 the tool that compares
+// digests, empty for none. It writes "done" at the end, or "at STAGE" where it
+// failed; whatever happens, its stage is removed. So are the stages of scripts
+// that were not left that chance, such as by a host that went down.
+const putScript = `LC_ALL=C; export LC_ALL
+n=$1 base=$2 mk=$3 sum=$4
+printf '\nfleet-%s\n' "$n"
+die() { printf 'at %s\n' "$1"; exit 3; }
+umask 077
+[ -z "$mk" ] || [ -d "$base" ] || (umask 022; mkdir -p -- "$base") || die mkdir
+case $base in /*) ;; *) base=./$base ;; esac
+cd "$base" || die cd
+for s in .fleet-stage.*/pid; do
+	[ -f "$s" ] && read p <"$s" && [ -n "$p" ] && ! kill -0 "$p" 2>/dev/null && [ ! -d "/proc/$p" ] && rm -rf -- "${s%/pid}"
+done
+t=.fleet-stage.$n
+trap 'chmod -R u+rwX "$t" 2>/dev/null; rm -rf -- "$t"' EXIT
+trap 'exit 4' HUP INT TERM PIPE
+mkdir -- "$t" || die stage
+echo $$ >"$t/pid" || die stage
+tar -xpf - -C "$t" || die unpack
+[ -f "$t/apply" ] || die cut
+cd "$t" || die stage
+bad() { grep -v ': OK$' res | head -n 3 >&2; die verify; }
+v() { s=$($dig <"$2") && [ "${s%% *}" = "$1" ] || { printf '%s: FAILED\n' "$2" >&2; die verify; }; }
+case $sum in
+sha256sum) dig=sha256sum ;;
+shasum) dig='shasum -a 256' ;;
+cksum) xargs -0 cksum <names | cmp -s - sums || die verify ;;
+esac
+case $sum in
+sha256sum|shasum)
+	[ ! -s sums ] || $dig -c sums >res 2>&1 || bad
+	. ./check ;;
+esac
+cd .. || die stage
+k() { for f do
+	if [ -d "$f" ] && [ ! -L "$f" ]; then rm -rf -- "$f~" && mv -- "$f" "$f~" || die backup
+	elif [ -e "$f" ] || [ -L "$f" ]; then
+		[ ! -d "$f~" ] || rm -rf -- "$f~"
+		ln -f -- "$f" "$f~" 2>/dev/null || cp -pP -- "$f" "$f~" || die backup
+	fi; done; }
+r() { rm -rf -- "$@" || die delete; }
+m() { d=$1; shift; mv -f -- "$@" "$d/" || die move; }
+as() { mv -f -- "$1" "$2" || die move; }
+x() {
+	[ ! -L "$1" ] || { printf '%s: is a link: only folders can be exchanged\n' "$1" >&2; die move; }
+	if [ ! -e "$1" ]; then mv -- "$t/t/$1" "$1" || die move
+	elif mv --exchange -T -- "$t/t/$1" "$1" 2>/dev/null; then :
+	else
+		mv -- "$1" "$t/old" || die move
+		mv -- "$t/t/$1" "$1" || { mv -- "$t/old" "$1"; die move; }
+		rm -rf -- "$t/old"
+		echo gap
+	fi; }
+c() { z=$1; shift; chmod "$z" -- "$@" || die mode; }
+o() { z=$1; shift; chown -h "$z" -- "$@" || die owner; }
+u() { z=$1; shift; TZ=UTC0 touch -t "$z" -- "$@" || die time; }
+p() { fallocate -d "$2" 2>/dev/null || { cp --sparse=always -p -- "$2" "$t/sparse" && mv -f -- "$t/sparse" "$2"; } 2>/dev/null
+	TZ=UTC0 touch -t "$1" -- "$2" || die time; }
+. "./$t/apply"
+cd . || die cd
+echo done
+`
+
+// apply is the sh code that puts what was unpacked in its place. Paths are below
+// the folder; those of the stage begin with "$t/", which is not quoted.
+func (p *Push) apply(pl *plan, far *outlook) string {
+	var a applyCode
+	isNew := make(map[string]bool) // folders that were not there, and so move whole
+	for _, ch := range pl.changes {
+		if ch.Kind == Folder && ch.send && ch.Path != "." {
+			isNew[ch.Path] = true
+		}
+	}
+	p.prepareStage(&a, pl)
+	if p.Backup {
+		a.each("k", pathsOf(pl.changes, func(ch *change) bool { return ch.send && ch.old != nil && !ch.removed }))
+	}
+	removed := pathsOf(pl.changes, func(ch *change) bool { return ch.removed })
+	if p.Backup {
+		a.each("k", removed)
+	}
+	a.each("r", removed)
+	p.moves(&a, pl, isNew)
+	var gone []string
+	for _, e := range pl.deletes {
+		gone = append(gone, e.Path)
+	}
+	if p.Backup {
+		a.each("k", gone)
+	}
+	a.each("r", gone)
+	p.metadata(&a, pl, far, isNew)
+	return a.b.String()
+}
+
+func pathsOf(changes []*change, want func(*change) bool) []string {
+	var list []string
+	for _, ch := range changes {
+		if want(ch) {
+			list = append(list, ch.Path)
+		}
+	}
+	return list
+}
+
+// prepareStage makes what tar could not: owners by flag, holes.
+func (p *Push) prepareStage(a *applyCode, pl *plan) {
+	if z := p.ownerWord(); z != "" {
+		a.staged("o "+tasks.Quote(z), pathsOf(pl.changes, func(ch *change) bool { return ch.send && ch.Path != "." }))
+		var special []*change // chown takes such bits away
+		for _, ch := range pl.changes {
+			if ch.send && ch.Kind == File && ch.Mode&0o6000 != 0 {
+				special = append(special, ch)
+			}
+		}
+		for _, ch := range special {
+			a.staged(fmt.Sprintf("c %04o", ch.Mode), []string{ch.Path})
+		}
+	}
+	for _, ch := range pl.changes {
+		if ch.send && ch.Sparse && ch.Same == "" {
+			a.staged("p "+stamp(ch.ModTime), []string{ch.Path})
+		}
+	}
+}
+
+// staged is each for names in the stage.
+func (a *applyCode) staged(verb string, names []string) {
+	size := 0
+	for i, n := range names {
+		q := `"$t"/` + tasks.Quote("t/"+n)
+		if size == 0 || size+len(q)+len(stagePrefix)+26 > maxLine {
+			if i > 0 {
+				a.b.WriteByte('\n')
+			}
+			size = len(verb)
+			a.b.WriteString(verb)
+		}
+		size += len(q) + len(stagePrefix) + 26
+		a.b.WriteString(" " + q)
+	}
+	if len(names) > 0 {
+		a.b.WriteByte('\n')
+	}
+}
+
+// ownerWord is the owner that was asked for, in chown's word; empty for none.
+func (p *Push) ownerWord() string {
+	switch {
+	case p.Owner != "" && p.Group != "":
+		return p.Owner + ":" + p.Group
+	case p.Group != "":
+		return ":" + p.Group
+	}
+	return p.Owner
+}
+
+// moves puts what is sent in its place: files and links, and folders that were
+// not there with all that is in them.
+func (p *Push) moves(a *applyCode, pl *plan, isNew map[string]bool) {
+	var order []string
+	into := map[string][]string{}
+	for _, ch := range pl.changes {
+		dir := parent(ch.Path)
+		if !ch.send || ch.Path == "." || isNew[dir] {
+			continue
+		}
+		if slices.Contains(pl.exchange, ch.Path) {
+			a.each("x", []string{ch.Path})
+			continue
+		}
+		if into[dir] == nil {
+			order = append(order, dir)
+		}
+		into[dir] = append(into[dir], ch.Path)
+	}
+	for _, dir := range order {
+		a.staged("m "+tasks.Quote("./"+dir), into[dir])
+	}
+}
+
+// metadata sets modes, owners and times of what was not sent, and of folders
+// once they hold what they are to hold: what is in them comes first.
+func (p *Push) metadata(a *applyCode, pl *plan, far *outlook, isNew map[string]bool) {
+	touched := map[string]bool{} // folders whose time is not what it was
+	for _, ch := range pl.changes {
+		if ch.send && !isNew[parent(ch.Path)] {
+			touched[parent(ch.Path)] = true
+		}
+	}
+	for _, e := range pl.deletes {
+		touched[parent(e.Path)] = true
+	}
+	for _, ch := range slices.Backward(pl.changes) {
+		e, name := ch.Entry, []string{ch.Path}
+		fresh := ch.send && ch.Path != "."
+		if ch.owner && !fresh {
+			z := p.ownerWord()
+			if z == "" {
+				z = far.owner(e.Owner) + ":" + far.group(e.Group)
+			}
+			a.each("o "+tasks.Quote(z), name)
+		}
+		if e.Kind == Link {
+			continue
+		}
+		short := fresh && e.Kind == Folder && e.Mode&0o700 != 0o700 // tar was not told
+		if !fresh && (ch.mode || ch.owner && e.Mode&0o7000 != 0 || ch.Path == "." && ch.send) || short {
+			a.each(fmt.Sprintf("c %04o", e.Mode), name)
+		}
+		if e.Kind == File && ch.time && !fresh {
+			a.each("u "+stamp(e.ModTime), name)
+		}
+	}
+	pl.folderTimes(a, far, isNew, touched)
+}
+
+// folderTimes sets the times of folders, those within others first.
+func (pl *plan) folderTimes(a *applyCode, far *outlook, isNew, touched map[string]bool) {
+	for _, e := range slices.Backward(pl.folders) {
+		own := pl.change(e.Path)
+		keeps := far.tar == "gnu" || far.tar == "bsd"
+		if own != nil && (own.time || own.send && (!keeps || e.Path == ".")) || touched[e.Path] && !isNew[e.Path] {
+			a.each("u "+stamp(e.ModTime), []string{e.Path})
+		}
+	}
+}
+
+// stamp is a time as touch -t reads it (POSIX.1-2017, touch), in UTC.
+func stamp(seconds int64) string {
+	return time.Unix(seconds, 0).UTC().Format("200601021504.05")
+}

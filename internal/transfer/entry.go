@@ -1,0 +1,86 @@
+package transfer
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// Kind says what an entry is.
+type Kind byte
+
+// The kinds of entries. What is none of the others, such as a device, is Other.
+const (
+	File   Kind = 'f'
+	Folder Kind = 'd'
+	Link   Kind = 'l'
+	Other  Kind = 'o'
+)
+
+func (k Kind) String() string {
+	switch k {
+	case File:
+		return "file"
+	case Folder:
+		return "folder"
+	case Link:
+		return "link"
+	}
+	return "special file"
+}
+
+// Entry is one file, folder or link of a tree.
+type Entry struct {
+	Path    string // below the tree's root, with slashes; "." is the root
+	Kind    Kind
+	Mode    uint32 // the lower twelve bits of st_mode
+	Size    int64  // of a file's content, in bytes
+	ModTime int64  // seconds since 1970
+	Target  string // of a link
+	Owner   string // names; empty where not known
+	Group   string
+	Same    string // path of an entry that comes before it and is the same file: a hard link
+	Sparse  bool   // a file that takes less room than its content
+
+	local    string      // where the content is on this machine
+	content  *content    // or the content itself
+	id       string      // device and inode, for hard links
+	links    int         // how many names it has
+	seen     fingerprint // of the file on this machine when it was scanned
+	rendered bool        // made for one host: its time says nothing
+}
+
+// byPath sorts entries so that folders come before what is in them.
+func byPath(a, b *Entry) int { return comparePaths(a.Path, b.Path) }
+
+// comparePaths orders paths part by part: a slash is less than any other byte.
+func comparePaths(a, b string) int {
+	for i := 0; i < len(a) && i < len(b); i++ {
+		x, y := a[i], b[i]
+		if x == y {
+			continue
+		}
+		switch {
+		case x == '/':
+			return -1
+		case y == '/':
+			return 1
+		}
+		return int(x) - int(y)
+	}
+	return len(a) - len(b)
+}
+
+// parent is the folder that holds p; "." for what lies at the root.
+func parent(p string) string { return path.Dir(p) }
+
+// below says that p lies in the folder dir.
+func below(p, dir string) bool {
+	return dir == "." && p != "." || strings.HasPrefix(p, dir) && len(p) > len(dir) && p[len(dir)] == '/'
+}
+
+// sortEntries sorts and returns the entries.
+func sortEntries(list []*Entry) []*Entry {
+	slices.SortFunc(list, byPath)
+	return list
+}

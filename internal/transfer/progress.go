@@ -1,0 +1,47 @@
+package transfer
+
+import (
+	"time"
+
+	"fleet/internal/event"
+)
+
+// counter tells how far a transfer has come, a few times a second.
+type counter struct {
+	show func(event.Progress)
+	at   event.Progress
+	last time.Time
+}
+
+// often is the least time between two tellings.
+const often = 200 * time.Millisecond
+
+func (d *pushing) counter() *counter {
+	c := &counter{show: d.show.Progress}
+	c.at.Total = d.plan.bytes
+	for _, ch := range d.plan.changes {
+		if ch.send {
+			c.at.Count++
+		}
+	}
+	c.tell(time.Now())
+	return c
+}
+
+func (c *counter) add(bytes int64, files int) {
+	c.at.Bytes += bytes
+	c.at.Files += files
+	if now := time.Now(); now.Sub(c.last) >= often {
+		c.tell(now)
+	}
+}
+
+// end tells the last.
+func (c *counter) end() { c.tell(time.Now()) }
+
+func (c *counter) tell(now time.Time) {
+	c.last, c.at.Time = now, now
+	if c.show != nil {
+		c.show(c.at)
+	}
+}

@@ -1,0 +1,111 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+
+	"fleet/scheduler"
+	"fleet/sshpool"
+	"fleet/tasks"
+)
+
+// far is a host as scripts see it.
+type far struct {
+	conn *sshpool.Conn
+}
+
+// nonce is a word that nobody can guess, for marks in what a host writes and for
+// names of folders.
+func nonce() string { return rand.Text() }
+
+// mark is what stands before what a script writes: all before it is noise of the
+// user's shell.
+func mark(nonce string) []byte { return []byte("\nfleet-" + nonce + "\n") }
+
+// scriptResult is how a script ended.
+type scriptResult struct {
+	code   int
+	signal string
+	stderr []byte // its beginning
+}
+
+// script runs sh code on the host. Its arguments follow the nonce n, $1. What it
+// writes after the mark goes to out. The error is about the connection, or says
+// that the mark never came.
+func (f *far) script(ctx context.Context, n, code string, args []string, stdin io.Reader, out io.Writer) (scriptResult, error) {
+	words := append([]string{"/bin/sh", "-c", code, "fleet", n}, args...)
+	skip := &afterMark{mark: mark(n), w: out}
+	stderr := &firstBytes{most: maxStderr}
+	res, err := f.conn.Run(ctx, sshpool.Command{Text: "exec " + tasks.QuoteAll(words), Stdin: stdin, Stdout: skip, Stderr: stderr})
+	r := scriptResult{code: res.ExitCode, signal: res.Signal, stderr: stderr.kept}
+	switch {
+	case err != nil:
+		return r, err
+	case !skip.found && res.Signal == "":
+		return r, &Failure{Kind: scheduler.KindNoShell, Text: noScript(res, skip.seen, stderr.kept)}
+	}
+	return r, nil
+}
+
+// noScript says why a script did not even begin.
+func noScript(res sshpool.ExecResult, stdout, stderr []byte) string {
+	said := bytes.TrimSpace(stderr)
+	if len(said) == 0 {
+		said = bytes.TrimSpace(stdout)
+	}
+	if len(said) == 0 {
+		return fmt.Sprintf("the login shell did not run /bin/sh: exit status %d", res.ExitCode)
+	}
+	return "the login shell did not run /bin/sh: " + quoted(said)
+}
+
+// maxStderr is how much of what a script complains of is kept.
+const maxStderr = 16 << 10
+
+// firstBytes keeps the beginning of what is written.
+type firstBytes struct {
+	most int
+	kept []byte
+}
+
+func (f *firstBytes) Write(p []byte) (int, error) {
+	f.kept = append(f.kept, p[:min(len(p), f.most-len(f.kept))]...)
+	return len(p), nil
+}
+
+// afterMark passes on what comes after the mark.
+type afterMark struct {
+	mark  []byte
+	w     io.Writer
+	seen  []byte // before the mark
+	found bool
+}
+
+// maxNoise is how much of what a login shell writes is looked at for the mark.
+const maxNoise = 256 << 10
+
+func (a *afterMark) Write(p []byte) (int, error) {
+	if a.found {
+		return a.w.Write(p)
+	}
+	if len(a.seen) > maxNoise {
+		return len(p), nil
+	}
+	a.seen = append(a.seen, p...)
+	i := bytes.Index(a.seen, a.mark)
+	if i < 0 {
+		return len(p), nil
+	}
+	a.found = true
+	rest := a.seen[i+len(a.mark):]
+	a.seen = nil
+	if len(rest) > 0 {
+		if _, err := a.w.Write(rest); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}

@@ -1,0 +1,354 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"fleet/inventory"
+)
+
+// tree is what one host is to get.
+type tree struct {
+	dst     string   // the folder on the host, as it was asked for
+	entries []*Entry // below dst, sorted
+	// single is the only entry, a file, where dst may also be its own name: that
+	// depends on whether dst is a folder on the host.
+	single  *Entry          // in dst
+	alone   *Entry          // as dst
+	users   map[string]bool // who the entries belong to
+	groups  map[string]bool
+	folder  bool     // dst is to be a folder
+	mirrors []string // folders below dst that are to hold nothing else
+	bytes   int64    // of all files
+}
+
+// Stdin is the source that is standard input.
+const Stdin = "-"
+
+// treeFor gives the tree of one host: the same for all that name the same
+// sources and want them as they are.
+func (p *Push) treeFor(ctx context.Context, h *inventory.Host) (*tree, error) {
+	expand := func(text string) (string, error) { return expandName(text, h) }
+	dst, err := expand(p.Dst)
+	if err != nil {
+		return nil, fmt.Errorf("destination: %w", err)
+	}
+	sources := make([]string, len(p.Sources))
+	for i, s := range p.Sources {
+		if sources[i], err = expand(s); err != nil {
+			return nil, fmt.Errorf("source: %w", err)
+		}
+	}
+	key := strings.Join(append(sources, dst), "\x00")
+	if t := p.trees[key]; t != nil && !p.Template {
+		return t, nil
+	}
+	t, err := p.scanTree(ctx, sources, dst)
+	if err != nil {
+		return nil, err
+	}
+	if p.Template {
+		if err := p.render(t, h); err != nil {
+			return nil, err
+		}
+	}
+	for _, e := range t.entries {
+		if e.Kind == File && e.Same == "" {
+			t.bytes += e.Size
+		}
+	}
+	if t.single != nil {
+		alone := *t.single
+		alone.Path = path.Base(t.dst)
+		t.alone = &alone
+	}
+	p.trees[key] = t
+	return t, nil
+}
+
+// scanTree reads the sources.
+func (p *Push) scanTree(ctx context.Context, sources []string, dst string) (*tree, error) {
+	if dst == "" {
+		return nil, errors.New("the destination is empty")
+	}
+	t := &tree{dst: path.Clean(dst), users: map[string]bool{}, groups: map[string]bool{}}
+	s := &scan{ctx: ctx, links: p.Links}
+	asFolder := strings.HasSuffix(dst, "/") || len(sources) > 1
+	for _, source := range sources {
+		folder, err := p.scanSource(s, t, source)
+		if err != nil {
+			return nil, err
+		}
+		asFolder = asFolder || folder
+	}
+	if asFolder && slices.Contains(sources, Stdin) {
+		return nil, errors.New("standard input has no name: the destination must be a file, without '/' at its end")
+	}
+	if p.AtomicDir && slices.Equal(t.mirrors, []string{"."}) && t.dst != "." && t.dst != "/" {
+		under(t, s.found, path.Base(t.dst))
+	}
+	t.entries = sortEntries(s.found)
+	if err := clashes(t.entries); err != nil {
+		return nil, err
+	}
+	if !asFolder && len(t.entries) == 1 {
+		t.single = t.entries[0]
+	}
+	t.folder = asFolder
+	p.change(t.entries)
+	for _, e := range t.entries {
+		t.users[e.Owner], t.groups[e.Group] = true, true
+	}
+	for _, w := range s.warn {
+		if !p.warned[w] {
+			p.warned[w] = true
+			p.Warn(w)
+		}
+	}
+	return t, nil
+}
+
+// under makes the tree one that holds a folder of that name, which holds what
+// the tree held: to be exchanged, it must have a name.
+func under(t *tree, list []*Entry, name string) {
+	t.dst, t.mirrors = path.Dir(t.dst), []string{name}
+	for _, e := range list {
+		e.Path = path.Join(name, e.Path)
+		if e.Same != "" {
+			e.Same = path.Join(name, e.Same)
+		}
+	}
+}
+
+// scanSource adds one source, and says whether it needs a folder to be put in.
+func (p *Push) scanSource(s *scan, t *tree, source string) (folder bool, err error) {
+	if source == Stdin {
+		e := *p.stdin
+		e.Path, e.ModTime, e.rendered = Stdin, p.began.Unix(), true
+		s.found = append(s.found, &e)
+		return false, nil
+	}
+	info, err := os.Stat(source)
+	if errors.Is(err, fs.ErrNotExist) && globbed(source) {
+		return true, p.scanGlob(s, t, source)
+	}
+	if err != nil {
+		return false, err
+	}
+	name := filepath.Base(source)
+	if strings.HasSuffix(source, string(filepath.Separator)) || name == "." || name == ".." {
+		name = "."
+	}
+	if !info.IsDir() && name == "." {
+		return false, &fs.PathError{Op: "stat", Path: source, Err: errors.New("not a folder")}
+	}
+	if info.IsDir() {
+		t.mirrors = append(t.mirrors, name)
+	}
+	return info.IsDir(), s.tree(source, name, p.Filter)
+}
+
+// globbed says that a name has what only patterns have.
+func globbed(name string) bool { return strings.ContainsAny(name, "*?[{") }
+
+// scanGlob adds what a pattern means; each keeps its path below the part of the
+// pattern that has no wildcards.
+func (p *Push) scanGlob(s *scan, t *tree, pattern string) error {
+	dir, rest := doublestar.SplitPattern(filepath.ToSlash(pattern))
+	names, err := doublestar.Glob(os.DirFS(dir), rest, doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
+	if err != nil {
+		return fmt.Errorf("%s: %w", pattern, err)
+	}
+	taken := map[string]bool{}
+	for _, name := range names {
+		inside := p.Filter.outside(name, false)
+		for d := path.Dir(name); d != "."; d = path.Dir(d) {
+			inside = inside || taken[d]
+		}
+		if inside || name == "." {
+			continue
+		}
+		if err := s.parents(dir, name, taken); err != nil {
+			return err
+		}
+		taken[name] = true
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if info, err := os.Lstat(file); err == nil && info.IsDir() {
+			t.mirrors = append(t.mirrors, name)
+		}
+		if err := s.tree(file, name, p.Filter); err != nil {
+			return err
+		}
+	}
+	if len(taken) == 0 {
+		return &fs.PathError{Op: "match", Path: pattern, Err: errors.New("no such file")}
+	}
+	return nil
+}
+
+// parents adds the folders that lead to name, once.
+func (s *scan) parents(dir, name string, taken map[string]bool) error {
+	var missing []string
+	for d := path.Dir(name); d != "."; d = path.Dir(d) {
+		missing = append(missing, d)
+	}
+	for _, d := range missing {
+		if s.led[d] {
+			continue
+		}
+		if s.led == nil {
+			s.led = make(map[string]bool)
+		}
+		s.led[d] = true
+		file := filepath.Join(dir, filepath.FromSlash(d))
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		e := &Entry{Path: d, Kind: Folder, Mode: modeBits(info.Mode()), ModTime: info.ModTime().Unix(), local: file}
+		s.stat(e, info)
+		s.found = append(s.found, e)
+	}
+	return nil
+}
+
+// clashes finds two sources that would have one name on the host.
+func clashes(list []*Entry) error {
+	for i := 1; i < len(list); i++ {
+		if a, b := list[i-1], list[i]; a.Path == b.Path {
+			return fmt.Errorf("%s and %s would both be %s on the host", a.local, b.local, b.Path)
+		}
+	}
+	return nil
+}
+
+// change gives entries the mode and owner that were asked for.
+func (p *Push) change(list []*Entry) {
+	for _, e := range list {
+		if p.Mode != nil && e.Kind == File {
+			e.Mode = *p.Mode
+		}
+		if p.Mode != nil && e.Kind == Folder {
+			e.Mode = *p.Mode&0o777 | *p.Mode&0o444>>2
+		}
+		if p.Owner != "" {
+			e.Owner = p.Owner
+		}
+		if p.Group != "" {
+			e.Group = p.Group
+		}
+	}
+}
+
+// render makes each file of the tree that of the host.
+func (p *Push) render(t *tree, h *inventory.Host) error {
+	data := templateData(h)
+	for _, e := range t.entries {
+		if e.Kind != File {
+			continue
+		}
+		text, err := raw(e)
+		if err != nil {
+			return err
+		}
+		tmpl, err := template.New(filepath.Base(e.local)).Option("missingkey=error").Parse(string(text))
+		if err != nil {
+			return fmt.Errorf("template %s: %w", e.local, templateCause(err))
+		}
+		var out bytes.Buffer
+		if err := tmpl.Execute(&out, data); err != nil {
+			return fmt.Errorf("template %s: %s: %w", e.local, h.Name, templateCause(err))
+		}
+		e.content, e.Size, e.Same, e.Sparse = &content{out.Bytes()}, int64(out.Len()), "", false
+		e.rendered = true
+	}
+	return nil
+}
+
+// raw is the content of a source as it is, once.
+func raw(e *Entry) ([]byte, error) {
+	if e.content != nil {
+		return e.content.data, nil
+	}
+	return os.ReadFile(e.local)
+}
+
+// templateCause is err without what its package says before it.
+func templateCause(err error) error {
+	return errors.New(strings.TrimPrefix(err.Error(), "template: "))
+}
+
+// templateData is what templates know of their host.
+func templateData(h *inventory.Host) map[string]any {
+	vars := h.Vars
+	if vars == nil {
+		vars = map[string]any{}
+	}
+	return map[string]any{"Host": h.Name, "Name": h.Name, "Address": h.Address, "Port": h.Port,
+		"User": h.User, "Groups": h.Groups, "Vars": vars}
+}
+
+// expandName fills in the host in the name of a file.
+func expandName(text string, h *inventory.Host) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil
+	}
+	tmpl, err := template.New("name").Option("missingkey=error").Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("%q: %w", text, templateCause(err))
+	}
+	var out strings.Builder
+	if err := tmpl.Execute(&out, templateData(h)); err != nil {
+		return "", fmt.Errorf("%q: %s: %w", text, h.Name, templateCause(err))
+	}
+	return out.String(), nil
+}
+
+// Prepare reads what the Push is about, for all hosts: the trees are scanned,
+// and templates rendered. An error is about the sources; no host was touched.
+// It is called once, before the first Do.
+func (p *Push) Prepare(ctx context.Context, hosts []*inventory.Host) error {
+	p.trees, p.warned = make(map[string]*tree), make(map[string]bool)
+	p.hosts = make(map[string]*tree, len(hosts))
+	p.began = time.Now()
+	p.keepsPages = len(hosts) > 1
+	p.pages.left.Store(pagesTotal)
+	if p.Filter == nil {
+		p.Filter = &Filter{}
+	}
+	if slices.Contains(p.Sources, Stdin) {
+		var err error
+		if p.stdin, err = p.spool(p.Stdin); err != nil {
+			return err
+		}
+	}
+	for _, h := range hosts {
+		t, err := p.treeFor(ctx, h)
+		if err != nil {
+			return err
+		}
+		p.hosts[h.Name] = t
+	}
+	return nil
+}
+
+// Close removes what Prepare left on disk.
+func (p *Push) Close() error {
+	var errs []error
+	for _, name := range p.spooled {
+		errs = append(errs, os.Remove(name))
+	}
+	return errors.Join(errs...)
+}
