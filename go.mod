@@ -18,8 +18,8 @@ require (
 	github.com/pkg/sftp v1.13.12
 	// The record: its schema, from any older one to the present.
 	github.com/pressly/goose/v3 v3.30.0
-	// Unified diffs of text files (fleet push --diff). Tests: one script per behaviour of
-	// the command line.
+	// Unified diffs of text files (fleet push --diff) and of outputs (fleet run --diff), in
+	// O(n log n). Tests: one script per behaviour of the command line.
 	github.com/rogpeppe/go-internal v1.16.0
 	// The command line: commands, flags, help, completion.
 	github.com/spf13/cobra v1.10.2

@@ -83,21 +83,30 @@ func (f *showFlags) declare(c *cobra.Command) {
 
 // sink is the renderer that the flags ask for.
 func (f *showFlags) sink(e *env) (render.Sink, error) {
+	o, err := f.options(e)
+	if err != nil {
+		return nil, err
+	}
+	sink, err := render.New(f.output, o)
+	if err != nil {
+		return nil, usage(err)
+	}
+	return sink, nil
+}
+
+// options are where and how the sink shows.
+func (f *showFlags) options(e *env) (render.Options, error) {
 	if f.color != "auto" && f.color != "always" && f.color != "never" {
-		return nil, usage(fmt.Errorf("unknown --color %s", quoteWord(f.color)), "--color takes "+strings.Join(showColors, ", "))
+		return render.Options{}, usage(fmt.Errorf("unknown --color %s", quoteWord(f.color)), "--color takes "+strings.Join(showColors, ", "))
 	}
 	dumb := e.getenv("TERM") == "dumb"
-	sink, err := render.New(f.output, render.Options{
+	return render.Options{
 		Out: e.stdout, Err: e.stderr,
 		OutTerminal: isTerminal(e.stdout), ErrTerminal: isTerminal(e.stderr), NoStatus: dumb,
 		Width: func() int { return columns(e.stderr) },
 		Color: e.color(f.color, e.stdout), ErrColor: e.color(f.color, e.stderr),
 		Verbose: f.verbose, Fold: inventory.Fold,
-	})
-	if err != nil {
-		return nil, usage(err)
-	}
-	return sink, nil
+	}, nil
 }
 
 // byteSize is a number of bytes as a flag: 300, 512K, 1M, 2GiB (powers of 1024).

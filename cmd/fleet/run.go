@@ -13,6 +13,7 @@ import (
 	"fleet/internal/engine"
 	"fleet/internal/event"
 	"fleet/internal/render"
+	"fleet/inventory"
 	"fleet/scheduler"
 	"fleet/tasks"
 )
@@ -22,6 +23,7 @@ type runOptions struct {
 	connect   connectFlags
 	rollout   rolloutFlags
 	guard     guardFlags
+	compare   compareFlags
 	show      showFlags
 	record    recordFlags
 	timeout   time.Duration
@@ -64,6 +66,7 @@ Output goes to standard output, everything else to standard error.`,
 	o.guard.declare(e, c)
 	o.show.declare(c)
 	o.record.declare(c)
+	o.compare.declare(c)
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for the command on a host, from its start (default: no limit)")
 	c.Flags().BoolVar(&o.argv, "argv", false, "quote each word of COMMAND, so that the host's shell changes none")
 	return c
@@ -115,7 +118,7 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	if o.timeout < 0 {
 		return usagef("--timeout %v: a time cannot be negative", o.timeout)
 	}
-	sink, err := o.show.sink(e)
+	sink, err := o.sink(e, hosts)
 	if err != nil {
 		return err
 	}
@@ -150,7 +153,24 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	collectLess(e, len(req.Hosts))
 	summary, err := carry(ctx, req, sink, stop, stopping)
 	o.guard.halted(ctx, e, summary, stop)
-	return judged(summary, err)
+	return o.compare.judged(sink, summary, err)
+}
+
+// sink shows the run over hosts, and keeps their outputs where that is wanted.
+func (o *runOptions) sink(e *env, hosts []*inventory.Host) (render.Sink, error) {
+	o.show.output = o.compare.mode(o.show.output)
+	options, err := o.show.options(e)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.compare.options(o.show.output, hosts, &options); err != nil {
+		return nil, err
+	}
+	sink, err := render.New(o.show.output, options)
+	if err != nil {
+		return nil, usage(err)
+	}
+	return o.compare.keep(sink)
 }
 
 // collectLess lets the garbage of a run of some thousand hosts, mostly spent

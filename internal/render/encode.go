@@ -127,8 +127,9 @@ func appendCause(dst []byte, c *scheduler.Cause) []byte {
 	return append(dst, '}')
 }
 
-// appendSummary appends the members of a summary, without braces.
-func appendSummary(dst []byte, s event.Summary) []byte {
+// appendSummary appends the members of a summary, without braces. same is that
+// of base.same.
+func appendSummary(dst []byte, s event.Summary, same string) []byte {
 	for i, o := range scheduler.Outcomes {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -137,6 +138,7 @@ func appendSummary(dst []byte, s event.Summary) []byte {
 		dst = strconv.AppendInt(append(dst, ':'), int64(s.Counts[o]), 10)
 	}
 	dst = strconv.AppendInt(append(dst, `,"wall_ms":`...), s.Wall.Milliseconds(), 10)
+	dst = append(append(dst, `,"same":`...), same...)
 	dst = append(dst, `,"stopped":`...)
 	if by := StoppedBy(s); by != "" {
 		return appendString(dst, by)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"io"
 	"slices"
 	"strconv"
 
@@ -16,7 +15,8 @@ import (
 // group shows equal outputs once, under the hosts that gave them.
 type group struct {
 	base
-	folds map[foldKey]*fold
+	folds  map[foldKey]*fold
+	stamps hostStamps
 }
 
 // foldKey is what results must share to be shown together.
@@ -30,8 +30,10 @@ type foldKey struct {
 // fold is what equal results show.
 type fold struct {
 	key      foldKey
+	first    string // host whose output is kept
 	hosts    []string
 	out, err *output.Capture
+	stamps   *[2]stamps // when its lines came, if that is shown
 }
 
 func newGroup(o Options) *group {
@@ -41,21 +43,32 @@ func newGroup(o Options) *group {
 	return g
 }
 
+// Output implements event.Sink.
+func (g *group) Output(o event.Output) {
+	g.base.Output(o)
+	if g.o.Timestamps {
+		g.stamps.add(o)
+	}
+}
+
 // Result implements event.Sink.
 func (g *group) Result(r event.Result) {
-	g.count(r)
+	key := g.count(r)
+	came := g.stamps.take(r.Host)
 	silent := r.Stdout.Len() == 0 && r.Stderr.Len() == 0
 	if silent && r.Outcome != scheduler.OK && r.Outcome != scheduler.Failed {
 		discard(r.Stdout, r.Stderr)
 		return // nothing ran, as far as is known: the summary tells
 	}
-	key := foldKey{
-		out: r.Stdout.Sum(), err: r.Stderr.Sum(),
-		outcome: r.Outcome, end: ending(r), truncated: r.Truncated,
+	if g.o.Mask == nil {
+		key = foldKey{
+			out: r.Stdout.Sum(), err: r.Stderr.Sum(),
+			outcome: r.Outcome, end: ending(r), truncated: r.Truncated,
+		}
 	}
 	f := g.folds[key]
 	if f == nil {
-		g.folds[key] = &fold{key: key, hosts: []string{r.Host}, out: r.Stdout, err: r.Stderr}
+		g.folds[key] = &fold{key: key, first: r.Host, hosts: []string{r.Host}, out: r.Stdout, err: r.Stderr, stamps: came}
 		return
 	}
 	f.hosts = append(f.hosts, r.Host)
@@ -81,8 +94,19 @@ func ending(r event.Result) string {
 func (g *group) Finish(s event.Summary) error {
 	g.way.endData()
 	w := bufio.NewWriterSize(g.way.out, 64<<10)
-	for i, f := range g.sorted() {
-		g.write(w, f, i > 0)
+	all := g.sorted()
+	most := g.most(all)
+	if at := slices.Index(all, most); at > 0 { // it comes before what is shown against it
+		all = slices.Insert(slices.Delete(all, at, at+1), 0, most)
+	}
+	for i, f := range all {
+		if most != nil && f != most && !f.silent() {
+			g.difference(w, most, f)
+		} else {
+			g.write(w, f, i > 0)
+		}
+	}
+	for _, f := range all {
 		discard(f.out, f.err)
 	}
 	w.Flush() // the first error stays in the way
@@ -134,10 +158,15 @@ func (g *group) write(w *bufio.Writer, f *fold, more bool) {
 	if f.silent() {
 		return
 	}
-	g.content(w, f.out)
+	g.whole(w, f)
+}
+
+// whole shows what a fold's hosts wrote.
+func (g *group) whole(w *bufio.Writer, f *fold) {
+	g.content(w, f, event.Stdout)
 	if f.err.Len() > 0 {
 		w.WriteString(g.paint("33", "── stderr ──") + "\n")
-		g.content(w, f.err)
+		g.content(w, f, event.Stderr)
 	}
 	if f.key.truncated {
 		w.WriteString(g.paint("33", "── cut: more was written than is kept ──") + "\n")
@@ -153,6 +182,9 @@ func (g *group) header(w *bufio.Writer, f *fold) {
 	if f.silent() {
 		text += ": no output"
 	}
+	if g.o.Timestamps && len(f.hosts) > 1 && !f.silent() {
+		text += ", times of " + SafeLine(f.first)
+	}
 	color := "1"
 	if f.key.outcome != scheduler.OK {
 		color = "1;31"
@@ -165,70 +197,6 @@ func (g *group) paint(code, text string) string {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
-
-// content shows a capture, exact in a pipe, and ends its last line.
-func (g *group) content(w *bufio.Writer, c *output.Capture) {
-	if c.Len() == 0 {
-		return
-	}
-	var tail tailWriter
-	var err error
-	if g.o.OutTerminal {
-		var s stream
-		tail = tailWriter{w: &safeLines{w: w, s: &s}}
-		_, err = io.Copy(&tail, c.Reader())
-		w.Write(s.flush(nil, groupLines{}))
-		tail.last = '\n'
-	} else {
-		tail = tailWriter{w: w}
-		_, err = io.Copy(&tail, c.Reader())
-	}
-	if tail.last != '\n' {
-		w.WriteByte('\n')
-	}
-	if err != nil && g.way.direct.err == nil {
-		g.Note(g.o.Prog + ": read kept output: " + err.Error())
-	}
-}
-
-// tailWriter remembers the last byte.
-type tailWriter struct {
-	w    io.Writer
-	last byte
-}
-
-func (t *tailWriter) Write(p []byte) (int, error) {
-	if len(p) > 0 {
-		t.last = p[len(p)-1]
-	}
-	return t.w.Write(p)
-}
-
-// safeLines writes lines for a terminal.
-type safeLines struct {
-	w   io.Writer
-	s   *stream
-	buf []byte
-}
-
-func (l *safeLines) Write(p []byte) (int, error) {
-	l.buf = l.s.add(l.buf[:0], p, groupLines{})
-	_, err := l.w.Write(l.buf)
-	return len(p), err
-}
-
-// groupLines shows lines without a prefix, for a terminal. A line that looks
-// like a header gets a backslash before it.
-type groupLines struct{}
-
-func (groupLines) appendLine(dst, line []byte) []byte {
-	start := len(dst)
-	dst = AppendSafe(dst, bytes.TrimSuffix(line, []byte("\r")))
-	if likeHeader(dst[start:]) {
-		dst = slices.Insert(dst, start, '\\')
-	}
-	return append(dst, '\n')
 }
 
 // likeHeader says that a line begins with two horizontal strokes.

@@ -42,6 +42,7 @@ func (j *jsonl) Output(o event.Output) {
 	if len(o.Data) == 0 {
 		return
 	}
+	j.base.Output(o)
 	st := j.states.get(o.Host, func(string) *hostState { return &hostState{} })
 	s := &st.out
 	if o.Stream == event.Stderr {
@@ -152,7 +153,7 @@ func appendStrings(p []byte, list []string) []byte {
 // Finish implements event.Sink.
 func (j *jsonl) Finish(s event.Summary) error {
 	p := j.open(nil, "summary")
-	p = appendSummary(append(p, ','), s)
+	p = appendSummary(append(p, ','), s, j.same())
 	j.way.out.Write(append(p, "}\n"...))
 	return j.finish(s, false)
 }

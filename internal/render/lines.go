@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"sync"
 	"unicode/utf8"
+
+	"fleet/internal/event"
 )
 
 // pieceMax bounds what is held of a line that has no end yet. A longer line is
@@ -14,6 +16,14 @@ const pieceMax = 64 << 10
 type hostState struct {
 	out, err           stream
 	outLines, errLines liveLines // of live output
+}
+
+// lines writes the lines of one of the host's streams.
+func (h *hostState) lines(s event.Stream) *liveLines {
+	if s == event.Stderr {
+		return &h.errLines
+	}
+	return &h.outLines
 }
 
 // stream is the end of a stream that is not yet shown: a line without its end,

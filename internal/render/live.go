@@ -45,7 +45,11 @@ func (l *live) Started(host string, at time.Time) {
 
 // Output implements event.Sink.
 func (l *live) Output(o event.Output) {
+	l.base.Output(o)
 	st := l.states.get(o.Host, l.newState)
+	if l.o.Timestamps {
+		st.lines(o.Stream).at = o.Time
+	}
 	buf := buffers.Get().(*[]byte)
 	if o.Stream == event.Stderr {
 		*buf = st.err.add((*buf)[:0], o.Data, &st.errLines)
@@ -58,7 +62,7 @@ func (l *live) Output(o event.Output) {
 
 // Result implements event.Sink.
 func (l *live) Result(r event.Result) {
-	if st := l.states.take(r.Host); st != nil {
+	if st := l.states.take(r.Host); st != nil { // a last line without its end
 		l.write(event.Stdout, st.out.flush(nil, &st.outLines))
 		l.write(event.Stderr, st.err.flush(nil, &st.errLines))
 	}
@@ -126,10 +130,14 @@ type liveLines struct {
 	prefix []byte
 	safe   bool // for a terminal
 	red    bool
+	at     time.Time // of the line, if it is shown
 }
 
 func (w *liveLines) appendLine(dst, line []byte) []byte {
 	dst = append(dst, w.prefix...)
+	if !w.at.IsZero() {
+		dst = w.at.Local().AppendFormat(dst, stampFormat)
+	}
 	if w.red {
 		dst = append(dst, "\x1b[31m"...)
 	}

@@ -41,6 +41,12 @@ type Options struct {
 	Prog    string                      // what hints begin with; "fleet" if empty
 	Fold    func(names []string) string // web01,web02 to web[01-02]; joined by commas if nil
 
+	Mask       *Mask                      // what of outputs does not count in comparing them; see NewMask
+	Aliases    func(host string) []string // other names of a host, for its Mask; may be nil
+	ExpectSame bool                       // the summary tells of outputs that differ; see Sink.Differ
+	Diff       bool                       // group shows how outputs differ from that of most hosts
+	Timestamps bool                       // live and group say when each line came
+
 	MemoryBudget int64  // bytes in memory that wait for a slow reader, for each of Out and Err; 1 MiB if 0
 	TempDir      string // for what is beyond; os.TempDir if empty
 }
@@ -56,6 +62,8 @@ type Sink interface {
 	// Pause takes the status line away and holds all writing to the terminal
 	// back, for a prompt, until resume is called.
 	Pause() (resume func())
+	// Differ says, after Finish, that outputs differ though Options.ExpectSame.
+	Differ() bool
 }
 
 // New returns the sink for mode. The sink owns the captures of the results that
@@ -106,15 +114,17 @@ func (o Options) withDefaults() Options {
 
 // base is what all modes share: the way out, the counts, the summary.
 type base struct {
-	o     Options
-	way   *way
-	tally tally
-	run   event.Run
-	talks bool // tells of batches and gates as they come
+	o      Options
+	way    *way
+	tally  tally
+	run    event.Run
+	talks  bool    // tells of batches and gates as they come
+	gather *gather // nil if outputs are not compared
 }
 
 func (b *base) init(o Options, queued bool) {
 	b.o = o
+	b.gather = newGather(o)
 	b.tally.init(o)
 	b.way = newWay(o, queued, b.tally.status)
 }
@@ -130,7 +140,7 @@ func (b *base) Start(r event.Run) {
 func (b *base) Started(host string, _ time.Time) { b.tally.started(host) }
 
 // Output implements event.Sink: modes that show captures leave it.
-func (b *base) Output(event.Output) {}
+func (b *base) Output(o event.Output) { b.gather.output(o) }
 
 // Note implements Sink.
 func (b *base) Note(text string) {
@@ -140,18 +150,23 @@ func (b *base) Note(text string) {
 // Pause implements Sink.
 func (b *base) Pause() (resume func()) { return b.way.pause() }
 
-// count takes a result into the counts and, if asked to, tells it.
-func (b *base) count(r event.Result) {
+// count takes a result into the counts and, if asked to, tells it. The key is
+// that of its output, as far as outputs are compared.
+func (b *base) count(r event.Result) (key foldKey) {
+	if b.gather != nil {
+		key = b.gather.result(r)
+	}
 	b.tally.result(r)
 	if b.o.Verbose > 0 {
 		b.way.err.Write(appendVerbose(nil, r))
 	}
+	return key
 }
 
 // finish ends the data, then writes the summary to standard error.
 func (b *base) finish(s event.Summary, always bool) error {
 	b.way.endData()
-	if always || b.tally.notOK() || s.Halted || s.Deadline || s.Interrupted {
+	if always || b.tally.notOK() || s.Halted || s.Deadline || s.Interrupted || b.Differ() {
 		b.way.err.Write(b.summary(s))
 	}
 	return b.way.close()

@@ -42,6 +42,7 @@ func (b *base) summary(s event.Summary) []byte {
 	}
 	causes := b.tally.sortedCauses()
 	p = b.appendCauses(p, causes)
+	p = b.appendDifference(p)
 	p = b.appendHints(p, causes)
 	if s.Halted && s.Recorded {
 		p = append(p, b.wrap(b.o.Prog+": hint: ", "`"+b.o.Prog+" rerun "+SafeLine(s.Run)+" --not-ok` goes on with the hosts that are not ok")...)
