@@ -132,14 +132,6 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	if req.Fanout < min(o.rollout.fanout, len(hosts)) {
 		sink.Note(fmt.Sprintf("fleet: fanout lowered to %d: this process may open %d files (ulimit -n)", req.Fanout, openFiles()))
 	}
-	kept, err := o.record.begin(e, sink, "run", pattern, hostNames(hosts))
-	if err != nil {
-		return err
-	}
-	if kept != nil {
-		defer kept.rec.Close() //nolint:errcheck // told by then
-		sink, req.Keep, req.Begun = kept, true, kept.rec.Begun
-	}
 	stop := catchInterrupts()
 	defer stop.release()
 	ask := &prompter{stopped: stop.first, pause: sink.Pause}
@@ -148,6 +140,14 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	}
 	if err := o.guard.apply(inv, &req, ask); err != nil {
 		return err
+	}
+	kept, err := o.record.begin(e, sink, "run", pattern, hostNames(hosts))
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		defer kept.rec.Close() //nolint:errcheck // told by then
+		sink, req.Keep, req.Begun = kept, true, kept.rec.Begun
 	}
 	tellOn(&req.Access, sink, o.show.verbose)
 	collectLess(e, len(req.Hosts))
