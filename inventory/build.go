@@ -216,8 +216,8 @@ func (b *builder) addGroups(doc *document) {
 		}
 		g := b.inv.groups[at]
 		g.patches[doc.layer()] = append(g.patches[doc.layer()], e.patch)
-		if e.priority != 0 {
-			g.priority = e.priority
+		if e.priority != nil {
+			g.priority = *e.priority
 		}
 		g.kids = append(g.kids, e.children...)
 		for j := range e.hosts {
@@ -237,7 +237,7 @@ func (b *builder) addGroups(doc *document) {
 func (b *builder) newGroup(name string, pos Position) int32 {
 	at := int32(len(b.inv.groups))
 	b.inv.byGroup[name] = at
-	b.inv.groups = append(b.inv.groups, &Group{Name: name, index: at, pos: pos})
+	b.inv.groups = append(b.inv.groups, &Group{Name: name, index: at, pos: pos, priority: 1})
 	return at
 }
 
@@ -271,6 +271,7 @@ func mergePatches(weak, strong *patch) *patch {
 	}
 	out := &patch{given: weak.given | strong.given, Settings: weak.Settings, vars: mergeVars(weak.vars, strong.vars)}
 	strong.apply(&out.Settings)
+	out.templates = stronger(weak.templates, strong.given, strong.templates)
 	return out
 }
 

@@ -63,6 +63,22 @@ func (c *Content) named(e *Error) *Error {
 	return e
 }
 
+// HideVars makes secrets of all variables so far.
+func (c *Content) HideVars() {
+	hide := func(p *patch) {
+		if p != nil && p.vars != nil {
+			p.vars, _ = Hide(p.vars).(map[string]any)
+		}
+	}
+	hide(c.doc.defaults)
+	for i := range c.doc.hosts {
+		hide(c.doc.hosts[i].patch)
+	}
+	for i := range c.doc.groups {
+		hide(c.doc.groups[i].patch)
+	}
+}
+
 // Err gives all that Fail noted as Errors, or nil.
 func (c *Content) Err() error { return c.rep.result([]string{c.doc.file}) }
 
@@ -160,10 +176,10 @@ func (e Entry) AddChild(name string, at Mark) {
 }
 
 // SetPriority says which of several groups of equal depth is the stronger: the
-// one with the higher number. It is 0 where nothing is said.
+// one with the higher number. It is 1 where nothing is said.
 func (e Entry) SetPriority(n int) {
 	if e.kind == entryGroup {
-		e.c.doc.groups[e.i].priority = n
+		e.c.doc.groups[e.i].priority = &n
 	}
 }
 

@@ -81,7 +81,7 @@ type groupEntry struct {
 	name     string
 	at       Mark
 	patch    *patch
-	priority int // of groups of equal depth, the higher is the stronger
+	priority *int // of groups of equal depth, the higher is the stronger; nil: not said
 	hosts    []names
 	children []childRef
 }
@@ -149,6 +149,10 @@ func (r *reader) sections(doc *document, root *yaml.Node, seen *keySet) {
 		}
 	})
 }
+
+// ReadYAML gives the root node of the one YAML document in data; file is its
+// name in the error, which has the place of the mistake.
+func ReadYAML(file string, data []byte) (*yaml.Node, *Error) { return readYAML(file, data) }
 
 // readYAML gives the root node of the one document in data.
 func readYAML(file string, data []byte) (root *yaml.Node, failed *Error) {

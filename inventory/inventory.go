@@ -51,6 +51,7 @@ type Host struct {
 	index int32
 	given field
 	inv   *Inventory
+	fault *Error
 }
 
 // Position is a place in an inventory file.

@@ -81,10 +81,13 @@ func Merge(sources ...Source) (*Inventory, error) {
 }
 
 // ReadContent reads the text of one hosts.yaml file for Merge; what is wrong
-// with it, Content.Err tells. HasHost and HasGroup know nothing of it.
+// with it, Content.Err tells. HasHost knows nothing of it.
 func ReadContent(file string, data []byte) *Content {
 	c := NewContent(file)
 	c.doc = *parseDocument(file, data, &c.rep, MaxHosts)
+	for i := range c.doc.groups {
+		c.groups[c.doc.groups[i].name] = int32(i)
+	}
 	return c
 }
 

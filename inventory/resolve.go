@@ -94,7 +94,9 @@ func (b *builder) resolve() {
 			*from = b.inherit(state, defaults, parents)
 		}
 		h.Groups, h.Settings, h.Vars, h.given = from.groups, from.patch.Settings, from.patch.vars, from.patch.given
-		b.applyEntries(int32(i), h, &shared)
+		if waiting := b.applyEntries(int32(i), h, from.patch.templates, &shared); len(waiting) > 0 {
+			h.fill(waiting)
+		}
 		if h.given&fieldAddress == 0 {
 			h.Address = h.Name
 		}
@@ -108,8 +110,9 @@ func (b *builder) resolve() {
 	}
 }
 
-// applyEntries adds what is said of the host itself.
-func (b *builder) applyEntries(i int32, h *Host, shared *varsCache) {
+// applyEntries adds what is said of the host itself, and gives the templates
+// that remain to be filled in.
+func (b *builder) applyEntries(i int32, h *Host, waiting []template, shared *varsCache) []template {
 	for id := range b.entriesOf(i) {
 		e := b.entries[id]
 		if e.patch == nil {
@@ -117,6 +120,7 @@ func (b *builder) applyEntries(i int32, h *Host, shared *varsCache) {
 		}
 		e.patch.apply(&h.Settings)
 		h.given |= e.patch.given
+		waiting = stronger(waiting, e.patch.given, e.patch.templates)
 		if e.addresses != nil {
 			h.Address = b.address[i]
 		}
@@ -126,6 +130,7 @@ func (b *builder) applyEntries(i int32, h *Host, shared *varsCache) {
 			h.Vars = mergeVars(h.Vars, e.patch.vars)
 		}
 	}
+	return waiting
 }
 
 // parents lists, by group, the groups that have it as a child.

@@ -80,8 +80,10 @@ type patch struct {
 	given field
 	Settings
 	vars map[string]any
-	file string
-	keys []keyAt // in the order written
+	// templates are settings of given that wait for their variables.
+	templates []template
+	file      string
+	keys      []keyAt // in the order written
 }
 
 // keyAt is where a setting or a variable stands.

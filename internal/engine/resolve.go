@@ -108,6 +108,9 @@ func (r *resolver) resolve(h *inventory.Host) (sshpool.Target, Session, error) {
 // ask resolves a host by ssh_config, with what stands above that as ssh's own
 // flags.
 func (r *resolver) ask(w want) (*sshconfig.Resolved, error) {
+	if err := w.host.Fault(); err != nil {
+		return nil, err
+	}
 	q := sshconfig.Query{Host: w.name, User: cmp.Or(w.user, w.host.User), Port: cmp.Or(w.port, w.host.Port), Exec: r.MatchExec}
 	if w.host.Given("address") || w.host.Address != w.name {
 		q.HostName = w.host.Address

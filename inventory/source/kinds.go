@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"fleet/inventory"
+	"fleet/inventory/ansible"
 )
 
 // kind is one kind of source.
@@ -31,6 +33,12 @@ var kinds []kind
 func init() { // not in the declaration: reading a folder leads back to the table
 	kinds = []kind{
 		{name: "ssh_config", place: "file", bare: true, read: readSSHConfig, hint: "'-i ssh_config' takes the Host lines of the usual files"},
+		{name: "list", place: "hosts", claims: isList, read: readList},
+		{name: "folder", place: "folder", claims: isFolder, read: readFolder},
+		{name: "script", place: "program", claims: isScript, read: readScript},
+		{name: "ansible-yaml", place: "file", claims: isShape(shapeAnsibleYAML), read: readAnsibleYAML},
+		{name: "ansible-json", place: "file", claims: isShape(shapeAnsibleJSON), read: readAnsibleJSON},
+		{name: "ansible-ini", place: "file", claims: isShape(shapeINI), read: readAnsibleINI},
 		{name: "hosts.yaml", place: "file", claims: isHostsYAML, read: readHostsYAML},
 	}
 }
@@ -59,10 +67,20 @@ const maxFile = 512 << 20
 type item struct {
 	text string // as the user wrote it
 	path string
-	info fs.FileInfo
+	info fs.FileInfo // nil where there is no such file
 	data []byte
 	read bool
+
+	vault  *ansible.Vault
+	secret bool // the file was encrypted
+
+	shape    shape // where shaped is set
+	shaped   bool
+	inFolder bool // a folder that is a source has it
 }
+
+// isList takes what is no file and has commas.
+func isList(it *item) bool { return it.info == nil && strings.Contains(it.path, ",") }
 
 // stat looks for the file.
 func (it *item) stat() error {
@@ -103,6 +121,19 @@ func (it *item) content() ([]byte, error) {
 		return nil, &Error{Source: it.text, Msg: fmt.Sprintf("more than %d bytes", maxFile)}
 	}
 	it.data, it.read = data.Bytes(), true
+	if ansible.IsVault(it.data) {
+		plain, err := it.vault.Decrypt(it.data)
+		if err != nil {
+			it.data, it.read = nil, false
+			e := &Error{Source: it.text, Msg: err.Error(), Err: err}
+			var way *ansible.VaultError
+			if errors.As(err, &way) {
+				e.Way = way.Way
+			}
+			return nil, e
+		}
+		it.data, it.secret = plain, true
+	}
 	return it.data, nil
 }
 
@@ -114,7 +145,7 @@ func readHostsYAML(l *loader, it *item) error {
 	if err != nil {
 		return err
 	}
-	return l.add(inventory.ReadContent(it.path, data))
+	return l.add(it, inventory.ReadContent(it.path, data))
 }
 
 func readSSHConfig(l *loader, it *item) error {

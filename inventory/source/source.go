@@ -15,8 +15,10 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"fleet/inventory"
+	"fleet/inventory/ansible"
 )
 
 // Options say what sources may use of the world around them. The zero value is
@@ -27,6 +29,11 @@ type Options struct {
 	// SSHConfigNames gives the names on the Host lines of an ssh_config file, of
 	// the usual files for "". Without it there is no source of that kind.
 	SSHConfigNames func(file string) ([]string, error)
+	// ScriptLimit is how long a program may take to write an inventory; 0 for
+	// DefaultScriptLimit.
+	ScriptLimit time.Duration
+	// VaultPasswords open what ansible-vault encrypted.
+	VaultPasswords []ansible.VaultPassword
 	// IgnoreBroken leaves out sources that cannot be read, which then stand in
 	// Result.Broken; else the first of them is the error.
 	IgnoreBroken bool
@@ -70,6 +77,9 @@ type loader struct {
 	ctx     context.Context
 	sources []inventory.Source
 	result  Result
+	vault   *ansible.Vault
+	ansible *ansible.Reader
+	folders []string // in which there may be variables beside the sources
 }
 
 // Load reads the sources and merges them in order: a later one is stronger than
@@ -79,17 +89,19 @@ func Load(ctx context.Context, o Options, sources ...string) (*Result, error) {
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
 	}
-	l := &loader{Options: o, ctx: ctx}
+	l := &loader{Options: o, ctx: ctx, vault: &ansible.Vault{Passwords: o.VaultPasswords}}
 	var faults inventory.Errors
 	for _, text := range sources {
 		err := l.load(text)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			err = l.leave(err)
+		}
 		var list inventory.Errors
 		switch {
 		case err == nil:
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case o.IgnoreBroken:
-			l.result.Broken = append(l.result.Broken, err)
 		case errors.As(err, &list):
 			faults = append(faults, list...) // those of all files come at once
 		default:
@@ -104,7 +116,20 @@ func Load(ctx context.Context, o Options, sources ...string) (*Result, error) {
 		return nil, err
 	}
 	l.result.Inventory = inv
+	if l.ansible != nil {
+		l.result.Warnings = append(l.result.Warnings, l.ansible.Notes.Warnings()...)
+	}
 	return &l.result, nil
+}
+
+// leave takes the error of a source that is to be left out, if such are; else it
+// gives the error back.
+func (l *loader) leave(err error) error {
+	if !l.IgnoreBroken {
+		return err
+	}
+	l.result.Broken = append(l.result.Broken, err)
+	return nil
 }
 
 // load reads one source, as it was written by the user.
@@ -112,7 +137,7 @@ func (l *loader) load(text string) error {
 	it := &item{text: text, path: text}
 	if name, path, ok := strings.Cut(text, ":"); ok || kindByName(text) != nil {
 		if k := kindByName(name); k != nil && (ok || k.bare) {
-			it.path = path
+			it.path, it.vault = path, l.vault
 			if ok && path == "" {
 				return &Error{Msg: text + " names no " + k.place, Way: k.hint}
 			}
@@ -124,7 +149,8 @@ func (l *loader) load(text string) error {
 
 // open reads a source of which the kind has to be found out.
 func (l *loader) open(it *item) error {
-	if err := it.stat(); err != nil {
+	it.vault = l.vault
+	if err := it.stat(); err != nil && !isList(it) {
 		return err
 	}
 	for i := range kinds {
@@ -140,7 +166,10 @@ func (l *loader) open(it *item) error {
 }
 
 // add takes what a source says, unless there is something wrong with it.
-func (l *loader) add(c *inventory.Content) error {
+func (l *loader) add(it *item, c *inventory.Content) error {
+	if it.secret {
+		c.HideVars()
+	}
 	if err := c.Err(); err != nil {
 		return err
 	}

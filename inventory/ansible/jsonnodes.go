@@ -1,0 +1,105 @@
+package ansible
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"gopkg.in/yaml.v3"
+)
+
+// jsonNodes makes nodes of valid JSON, as the parser of YAML would: that one
+// knows neither pairs of surrogates nor numbers such as 1e5.
+func jsonNodes(text string) *yaml.Node {
+	p := &jsonText{text: text, line: 1}
+	return p.value()
+}
+
+// jsonText is valid JSON being read.
+type jsonText struct {
+	text  string
+	pos   int
+	line  int
+	start int // of the line
+}
+
+func (p *jsonText) space() byte {
+	for ; p.pos < len(p.text); p.pos++ {
+		switch c := p.text[p.pos]; c {
+		case ' ', '\t', '\r':
+		case '\n':
+			p.line++
+			p.start = p.pos + 1
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+func (p *jsonText) node(kind yaml.Kind, tag string) *yaml.Node {
+	return &yaml.Node{Kind: kind, Tag: tag, Line: p.line, Column: utf8.RuneCountInString(p.text[p.start:p.pos]) + 1}
+}
+
+func (p *jsonText) value() *yaml.Node {
+	switch p.space() {
+	case '{':
+		return p.list(p.node(yaml.MappingNode, "!!map"), '}')
+	case '[':
+		return p.list(p.node(yaml.SequenceNode, "!!seq"), ']')
+	case '"':
+		n := p.node(yaml.ScalarNode, "!!str")
+		n.Style = yaml.DoubleQuotedStyle
+		n.Value = p.quoted()
+		return n
+	}
+	n := p.node(yaml.ScalarNode, "!!int")
+	from := p.pos
+	for p.pos < len(p.text) && strings.IndexByte(" \t\r\n,]}", p.text[p.pos]) < 0 {
+		p.pos++
+	}
+	switch n.Value = p.text[from:p.pos]; n.Value {
+	case "null":
+		n.Tag = "!!null"
+	case "true", "false":
+		n.Tag = "!!bool"
+	}
+	return n
+}
+
+// list reads the values of a list or mapping.
+func (p *jsonText) list(n *yaml.Node, end byte) *yaml.Node {
+	p.pos++
+	for p.pos < len(p.text) {
+		switch p.space() {
+		case end:
+			p.pos++
+			return n
+		case ',', ':':
+			p.pos++
+		default:
+			n.Content = append(n.Content, p.value())
+		}
+	}
+	return n
+}
+
+func (p *jsonText) quoted() string {
+	from := p.pos
+	escaped := false
+	for p.pos++; p.pos < len(p.text) && p.text[p.pos] != '"'; p.pos++ {
+		if p.text[p.pos] == '\\' {
+			escaped = true
+			p.pos++
+		}
+	}
+	p.pos++
+	if !escaped {
+		return p.text[from+1 : p.pos-1]
+	}
+	var s string
+	if json.Unmarshal([]byte(p.text[from:p.pos]), &s) != nil {
+		return p.text[from+1 : p.pos-1]
+	}
+	return s
+}
