@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"fleet/internal/output"
 )
@@ -172,16 +173,24 @@ func (p *pieces) flush() error {
 	return err
 }
 
+// deflaters are kept, as making one takes longer than most outputs.
+var deflaters = sync.Pool{New: func() any {
+	z, err := flate.NewWriter(io.Discard, flate.BestSpeed)
+	if err != nil {
+		panic(err) // of an unknown level
+	}
+	return z
+}}
+
 // squeeze compresses what is worth it.
 func squeeze(text []byte) (coding int, data []byte) {
 	if len(text) < worthwhile {
 		return plain, text
 	}
 	var b bytes.Buffer
-	z, err := flate.NewWriter(&b, flate.BestSpeed)
-	if err != nil {
-		panic(err) // of an unknown level
-	}
+	z := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(z)
+	z.Reset(&b)
 	z.Write(text) //nolint:errcheck // a buffer
 	z.Close()
 	if b.Len() >= len(text)-len(text)/8 {

@@ -14,6 +14,11 @@ import (
 
 // Limits of what a run waits for.
 const (
+	// gatherBegun is how long hosts that were begun wait for others to share their
+	// commit, unless a command waits for it: much less than a connection takes.
+	gatherBegun = 10 * time.Millisecond
+	// gatherResults is the same for results, for which nobody waits.
+	gatherResults = 100 * time.Millisecond
 	// gateWait is how long a command waits for the store to know of its host. It
 	// is met by a store that hangs only: else the commit takes less time than the
 	// connection.
@@ -54,12 +59,12 @@ type Recorder struct {
 	limit int64        // bytes of output that the store may take of this run
 	pages atomic.Int64 // tests: a file of this many pages counts as a full disk
 
-	urgent chan struct{} // has a token when somebody waits for a commit
-	lazy   chan struct{} // has a token when there is something to write
-	done   chan struct{} // closed when the writer has ended
+	wake chan struct{} // has a token when due or ended has changed
+	done chan struct{} // closed when the writer has ended
 
 	mu      sync.Mutex
 	queue   batch
+	due     time.Time        // when the queue is to be written; zero: it is empty
 	places  map[string]place // hosts that were started and have no result
 	index   map[string]int   // positions by name; made when it is needed
 	next    int              // the position that is likely to come next
@@ -114,7 +119,7 @@ func New(cfg Config) *Recorder {
 	}
 	r := &Recorder{
 		cfg: cfg, limit: outputLimit,
-		urgent: make(chan struct{}, 1), lazy: make(chan struct{}, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		places: map[string]place{}, changed: make(chan struct{}), ready: make(chan struct{}),
 		warned: map[string]bool{},
 	}
@@ -124,12 +129,12 @@ func New(cfg Config) *Recorder {
 
 // Start implements event.Sink.
 func (r *Recorder) Start(run event.Run) {
-	r.add(true, func(b *batch) { b.run = &run })
+	r.add(0, func(b *batch) { b.run = &run })
 }
 
 // Started implements event.Sink.
 func (r *Recorder) Started(host string, _ time.Time) {
-	r.add(true, func(b *batch) {
+	r.add(gatherBegun, func(b *batch) {
 		pos, ok := r.position(host)
 		if !ok {
 			return
@@ -150,18 +155,22 @@ func (r *Recorder) Result(res event.Result) {
 	delete(r.places, res.Host)
 	many := len(r.queue.results) >= maxResults
 	r.mu.Unlock()
+	wait := gatherResults
+	if many {
+		wait = 0
+	}
 	if !ok {
 		res.Stdout.Discard()
 		res.Stderr.Discard()
 		return
 	}
-	r.add(many, func(b *batch) { b.results = append(b.results, hostResult{pos: pos, Result: res}) })
+	r.add(wait, func(b *batch) { b.results = append(b.results, hostResult{pos: pos, Result: res}) })
 }
 
 // Note records a line of fleet's own.
 func (r *Recorder) Note(text string) {
 	const most = 1000
-	r.add(false, func(b *batch) {
+	r.add(gatherResults, func(b *batch) {
 		if len(b.notes) < most {
 			b.notes = append(b.notes, note{time.Now(), text})
 		}
@@ -171,7 +180,7 @@ func (r *Recorder) Note(text string) {
 // Finish implements event.Sink: it waits until all is written. Its error says
 // that the record of the run is not whole; it was told to Warn before.
 func (r *Recorder) Finish(s event.Summary) error {
-	r.add(true, func(b *batch) { b.end = &s })
+	r.add(0, func(b *batch) { b.end = &s })
 	return r.Close()
 }
 
@@ -180,7 +189,7 @@ func (r *Recorder) Close() error {
 	r.mu.Lock()
 	r.ended = true
 	r.mu.Unlock()
-	signal(r.urgent)
+	signal(r.wake)
 	late := time.NewTimer(finishWait)
 	defer late.Stop()
 	select {
@@ -201,10 +210,12 @@ func (r *Recorder) Begun(ctx context.Context, host string) error {
 		r.mu.Lock()
 		p, ok := r.places[host]
 		passes, changed := !ok || r.open || r.durable >= p.number, r.changed
-		r.mu.Unlock()
 		if passes {
+			r.mu.Unlock()
 			return nil
 		}
+		r.hurry(0)
+		r.mu.Unlock()
 		if late == nil {
 			timer := time.NewTimer(gateWait)
 			defer timer.Stop()
@@ -235,17 +246,21 @@ func (r *Recorder) Ready(ctx context.Context) error {
 	return r.failed
 }
 
-// add puts something into the queue; urgent means that somebody waits for it.
-func (r *Recorder) add(urgent bool, put func(*batch)) {
+// add puts something into the queue, to be written within wait.
+func (r *Recorder) add(wait time.Duration, put func(*batch)) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if !r.ended {
 		put(&r.queue)
+		r.hurry(wait)
 	}
-	r.mu.Unlock()
-	if urgent {
-		signal(r.urgent)
-	} else {
-		signal(r.lazy)
+}
+
+// hurry has the queue written within wait. The caller holds mu.
+func (r *Recorder) hurry(wait time.Duration) {
+	if due := time.Now().Add(wait); r.due.IsZero() || due.Before(r.due) {
+		r.due = due
+		signal(r.wake)
 	}
 }
 

@@ -185,10 +185,9 @@ func ending(s *event.Summary) Ending {
 // packNames makes one compressed text of the names of hosts.
 func packNames(names []string) []byte {
 	var b bytes.Buffer
-	z, err := flate.NewWriter(&b, flate.BestSpeed)
-	if err != nil {
-		panic(err) // of an unknown level
-	}
+	z := deflaters.Get().(*flate.Writer)
+	defer deflaters.Put(z)
+	z.Reset(&b)
 	io.WriteString(z, strings.Join(names, "\n")) //nolint:errcheck // a buffer
 	z.Close()
 	return b.Bytes()

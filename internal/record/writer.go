@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// gather is how long results wait for others to share their commit.
-const gather = 50 * time.Millisecond
-
 // writer is the state of the goroutine that writes one run.
 type writer struct {
 	*Recorder
@@ -66,25 +63,43 @@ func (w *writer) begin(ctx context.Context) (err error) {
 
 // take waits for something to write and takes it; more is false at the end.
 func (r *Recorder) take() (b batch, more bool) {
-	select {
-	case <-r.urgent:
-	case <-r.lazy:
-		t := time.NewTimer(gather)
-		select {
-		case <-r.urgent:
-		case <-t.C:
-		}
-		t.Stop()
+	for !r.isDue() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b, r.queue = r.queue, batch{}
-	if b.end == nil && len(b.results) > maxResults {
+	b, r.queue, r.due = r.queue, batch{}, time.Time{}
+	if !r.ended && len(b.results) > maxResults {
 		r.queue.results = b.results[maxResults:]
 		b.results = b.results[:maxResults:maxResults]
-		signal(r.lazy)
+		r.hurry(0)
 	}
 	return b, !r.ended
+}
+
+// isDue waits until the queue is to be written, or until that may have changed.
+func (r *Recorder) isDue() bool {
+	r.mu.Lock()
+	due, ended := r.due, r.ended
+	r.mu.Unlock()
+	var late <-chan time.Time
+	if !due.IsZero() {
+		wait := time.Until(due)
+		if wait <= 0 {
+			return true
+		}
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		late = timer.C
+	}
+	if ended {
+		return true
+	}
+	select {
+	case <-r.wake:
+		return false
+	case <-late:
+		return true
+	}
 }
 
 // put writes a batch, and keeps what it can of one that cannot be written.
