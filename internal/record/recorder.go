@@ -17,8 +17,9 @@ const (
 	// gatherBegun is how long hosts that were begun wait for others to share their
 	// commit, unless a command waits for it: much less than a connection takes.
 	gatherBegun = 10 * time.Millisecond
-	// gatherResults is the same for results, for which nobody waits.
-	gatherResults = 100 * time.Millisecond
+	// gatherResults is the same for results, for which nobody waits. Each commit
+	// writes pages all over the index of outputs, so fewer are cheaper.
+	gatherResults = 200 * time.Millisecond
 	// gateWait is how long a command waits for the store to know of its host. It
 	// is met by a store that hangs only: else the commit takes less time than the
 	// connection.
@@ -64,7 +65,8 @@ type Recorder struct {
 
 	mu      sync.Mutex
 	queue   batch
-	due     time.Time        // when the queue is to be written; zero: it is empty
+	due     time.Time        // when hosts that were begun are to be written; zero: there are none
+	restDue time.Time        // the same for all else in the queue
 	places  map[string]place // hosts that were started and have no result
 	index   map[string]int   // positions by name; made when it is needed
 	next    int              // the position that is likely to come next
@@ -134,15 +136,16 @@ func (r *Recorder) Start(run event.Run) {
 
 // Started implements event.Sink.
 func (r *Recorder) Started(host string, _ time.Time) {
-	r.add(gatherBegun, func(b *batch) {
-		pos, ok := r.position(host)
-		if !ok {
-			return
-		}
-		r.started++
-		r.places[host] = place{pos, r.started}
-		b.begun, b.upTo = append(b.begun, pos), r.started
-	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pos, ok := r.position(host)
+	if !ok || r.ended {
+		return
+	}
+	r.started++
+	r.places[host] = place{pos, r.started}
+	r.queue.begun, r.queue.upTo = append(r.queue.begun, pos), r.started
+	r.hurry(&r.due, gatherBegun)
 }
 
 // Output implements event.Sink: what is kept of it comes with the result.
@@ -214,7 +217,7 @@ func (r *Recorder) Begun(ctx context.Context, host string) error {
 			r.mu.Unlock()
 			return nil
 		}
-		r.hurry(0)
+		r.hurry(&r.due, 0)
 		r.mu.Unlock()
 		if late == nil {
 			timer := time.NewTimer(gateWait)
@@ -252,14 +255,14 @@ func (r *Recorder) add(wait time.Duration, put func(*batch)) {
 	defer r.mu.Unlock()
 	if !r.ended {
 		put(&r.queue)
-		r.hurry(wait)
+		r.hurry(&r.restDue, wait)
 	}
 }
 
-// hurry has the queue written within wait. The caller holds mu.
-func (r *Recorder) hurry(wait time.Duration) {
-	if due := time.Now().Add(wait); r.due.IsZero() || due.Before(r.due) {
-		r.due = due
+// hurry has what is due then be due within wait. The caller holds mu.
+func (r *Recorder) hurry(then *time.Time, wait time.Duration) {
+	if due := time.Now().Add(wait); then.IsZero() || due.Before(*then) {
+		*then = due
 		signal(r.wake)
 	}
 }

@@ -67,20 +67,33 @@ func (r *Recorder) take() (b batch, more bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b, r.queue, r.due = r.queue, batch{}, time.Time{}
+	b, r.due = batch{run: r.queue.run, begun: r.queue.begun, upTo: r.queue.upTo}, time.Time{}
+	r.queue.run, r.queue.begun = nil, nil
+	if !r.ended && time.Until(r.restDue) > 0 {
+		return b, true
+	}
+	rest := &r.queue
+	b.results, b.notes, b.end = rest.results, rest.notes, rest.end
+	r.queue, r.restDue = batch{upTo: b.upTo}, time.Time{}
 	if !r.ended && len(b.results) > maxResults {
 		r.queue.results = b.results[maxResults:]
 		b.results = b.results[:maxResults:maxResults]
-		r.hurry(0)
+		r.hurry(&r.restDue, 0)
 	}
 	return b, !r.ended
 }
 
-// isDue waits until the queue is to be written, or until that may have changed.
+// isDue waits until something is to be written, or until that may have changed.
 func (r *Recorder) isDue() bool {
 	r.mu.Lock()
 	due, ended := r.due, r.ended
+	if due.IsZero() || !r.restDue.IsZero() && r.restDue.Before(due) {
+		due = r.restDue
+	}
 	r.mu.Unlock()
+	if ended {
+		return true
+	}
 	var late <-chan time.Time
 	if !due.IsZero() {
 		wait := time.Until(due)
@@ -90,9 +103,6 @@ func (r *Recorder) isDue() bool {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		late = timer.C
-	}
-	if ended {
-		return true
 	}
 	select {
 	case <-r.wake:
