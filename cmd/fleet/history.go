@@ -23,7 +23,8 @@ password that fleet was told, and a run with --no-record is not in it.
 
 A RUN is named by its id, by the beginning or end of it, or as last or
 last-failed. Where hosts of a run are wanted, RUN:failed are some of them:
-failed, or ok, unreachable, lost, canceled, skipped, not-ok, not-run, all.
+failed, or ok, unreachable, lost, canceled, skipped, or several of these:
+not-ok, not-run (unreachable, skipped), undone (these and failed), all.
 With an @ before it this is a pattern, of any command: 'fleet run @last:failed'.
 
 Without a command, history lists.`,

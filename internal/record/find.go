@@ -80,12 +80,13 @@ type Which string
 const (
 	All    Which = "all"
 	NotOK  Which = "not-ok"
-	notRun Which = "not-run" // never sent the command: unreachable or skipped
+	NotRun Which = "not-run" // never sent the command: unreachable or skipped
+	Undone Which = "undone"  // not-run or failed, so that nothing is in doubt
 )
 
 // Whiches lists all that there are.
 func Whiches() []Which {
-	list := []Which{All, NotOK, notRun}
+	list := []Which{All, NotOK, NotRun, Undone}
 	for _, o := range scheduler.Outcomes {
 		list = append(list, Which(o))
 	}
@@ -102,7 +103,9 @@ func (s *Store) Select(ctx context.Context, run *Run, which Which) ([]string, er
 	switch which {
 	case NotOK:
 		where, args = "outcome <> 'ok'", args[:1]
-	case notRun:
+	case Undone:
+		where, args = "outcome IN ('unreachable', 'skipped', 'failed')", args[:1]
+	case NotRun:
 		where, args = "outcome IN ('unreachable', 'skipped')", args[:1]
 	}
 	rows, err := s.db.QueryContext(ctx, "SELECT pos FROM results WHERE run = ? AND "+where+" ORDER BY pos", args...)
