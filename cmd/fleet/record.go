@@ -157,6 +157,7 @@ func (r *recording) Note(text string) {
 // and does not change how the run ended.
 func (r *recording) Finish(s event.Summary) error {
 	r.rec.Finish(s) //nolint:errcheck // see above
+	s.Recorded = r.rec.Known()
 	return r.Sink.Finish(s)
 }
 

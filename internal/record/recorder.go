@@ -234,6 +234,13 @@ func (r *Recorder) Begun(ctx context.Context, host string) error {
 	}
 }
 
+// Known says that the store has the run, if perhaps not all of it.
+func (r *Recorder) Known() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known
+}
+
 // Ready waits until the store durably knows of the run; the error says that it
 // does not.
 func (r *Recorder) Ready(ctx context.Context) error {

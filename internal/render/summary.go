@@ -44,8 +44,8 @@ func (b *base) summary(s event.Summary) []byte {
 	p = b.appendCauses(p, causes)
 	p = b.appendDifference(p)
 	p = b.appendHints(p, causes)
-	if s.Halted && s.Recorded {
-		p = append(p, b.wrap(b.o.Prog+": hint: ", "`"+b.o.Prog+" rerun "+SafeLine(s.Run)+" --not-ok` goes on with the hosts that are not ok")...)
+	if (s.Halted || s.Deadline || s.Interrupted) && s.Recorded && s.Counts[scheduler.Skipped] > 0 {
+		p = append(p, b.wrap(b.o.Prog+": hint: ", "`"+b.o.Prog+" rerun "+SafeLine(s.Run)+"` goes on with the hosts that did not run; with --not-ok, with all that are not ok")...)
 	}
 	return p
 }
