@@ -51,6 +51,8 @@ type Command struct {
 	// that run beside it on the same connection may have the agent too, and
 	// cannot forward another.
 	ForwardAgent string
+
+	noWait bool // fail with KindSessionLimit where a session is not free
 }
 
 // DrainTime is how long output is still read after the exit status came, when
@@ -95,7 +97,7 @@ func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
 			return nil, &Error{Op: opExec, Kind: KindInternal, Stage: StageChannel, Err: err, Text: err.Error()}
 		}
 	}
-	s, err := c.session(ctx)
+	s, err := c.sessionOr(ctx, !cmd.noWait)
 	if err != nil {
 		c.takeBack(cmd.ForwardAgent != "")
 		return nil, err

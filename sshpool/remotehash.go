@@ -56,7 +56,7 @@ func (f *Files) hashThere(ctx context.Context, name string, n int64, whole bool)
 	res, err := f.conn.Run(ctx, Command{Text: shellScript(script), Stdout: &atMost{w: &out, n: hashOutput}, noWait: true})
 	if err != nil {
 		if ctx.Err() != nil {
-			return sum, "", err
+			return sum, "", inTransfer(err)
 		}
 		var e *Error
 		if errors.As(err, &e) && (e.Kind == KindPermission || e.Kind == KindSessionLimit) {
@@ -154,9 +154,3 @@ func (o *inOrder) take(at int64, p []byte) error {
 	}
 	return nil
 }
-
-// brief gives a context for what is done after ctx has ended.
-func brief(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
-}
-

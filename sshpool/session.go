@@ -50,6 +50,13 @@ func (s *sessionSlots) take(ctx context.Context, ended <-chan struct{}) bool {
 	return false
 }
 
+// full tells whether a session would have to wait for its turn.
+func (s *sessionSlots) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting) > 0 || s.limit > 0 && s.open >= s.limit
+}
+
 // give returns a slot.
 func (s *sessionSlots) give() {
 	s.mu.Lock()
@@ -182,12 +189,19 @@ const (
 
 // session gives an open session channel, waiting for a turn where the host
 // allows no more at once. The slot is to be given back when reqs is closed.
-func (c *Conn) session(ctx context.Context) (*opening, error) {
+func (c *Conn) session(ctx context.Context) (*opening, error) { return c.sessionOr(ctx, true) }
+
+// sessionOr is session, which where it may not wait for one that others hold
+// fails with KindSessionLimit.
+func (c *Conn) sessionOr(ctx context.Context, wait bool) (*opening, error) {
 	retry := minSessionRetry
 	var giveUp time.Time
 	o := c.takeFirst()
 	for {
 		if o == nil {
+			if !wait && c.slots.full() {
+				return nil, &Error{Op: opExec, Kind: KindSessionLimit, Stage: StageChannel, Text: "no session free"}
+			}
 			if !c.slots.take(ctx, c.done) {
 				return nil, c.noSession(ctx)
 			}

@@ -1,10 +1,6 @@
 package sshpool
 
-import (
-	"context"
-
-	"github.com/pkg/sftp"
-)
+import "github.com/pkg/sftp"
 
 // SFTP is a client of a host's SFTP server, on a session of its own
 // (draft-ietf-secsh-filexfer-02, version 3, with OpenSSH's extensions). Names
@@ -35,20 +31,6 @@ const (
 	WayServer    Way = "sftp-server" // the program of an SFTP server, run as a command
 	WayStream    Way = "stream"      // cat, run by the user's shell
 )
-
-// SFTP starts an SFTP server on the host and gives a client of it, which is the
-// caller's to close: its sftp subsystem, or where there is none or where the
-// user's shell writes something of its own before it, the server's program run
-// as a command. Where ctx has no deadline, c's Limits.Channel bounds the wait.
-//
-// Errors are of type *Error: KindPermission where the host refuses SFTP in all
-// its ways, KindProtocol where something else answers (Text quotes its first
-// bytes), KindTimeout in StageChannel where nothing does, and as for Run.
-func (c *Conn) SFTP(ctx context.Context) (*SFTP, error) {
-	ctx, cancel := withLimit(ctx, c.limits.Channel, opSFTP, StageChannel)
-	defer cancel()
-	return c.openSFTP(ctx, WaySubsystem)
-}
 
 const opSFTP = "sftp"
 

@@ -81,6 +81,9 @@ func (e *Error) ofStatus(code uint32, text string) {
 		e.Kind, e.Text = KindProtocol, "the sftp server calls the request malformed"
 	default:
 		e.Kind, e.Text = KindRemote, "refused by the host"
+		if e.byWords(text) {
+			return
+		}
 		if text != "" && text != "Failure" {
 			e.Text += ": " + excerpt([]byte(text))
 		}

@@ -88,7 +88,8 @@ func (f *SFTPFile) WithContext(ctx context.Context) *SFTPFile { return &SFTPFile
 func (f *SFTPFile) Name() string { return f.name }
 
 // Close closes the file. What the server had accepted is written, though not
-// for sure on its disk; see Sync.
+// for sure on its disk; see Sync. Where the context has ended Close waits a
+// second at most.
 func (f *SFTPFile) Close() error {
 	f.mu.Lock()
 	was := f.closed
@@ -97,13 +98,26 @@ func (f *SFTPFile) Close() error {
 	if was {
 		return f.fail("close", fs.ErrClosed)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), closeLimit)
+	ctx, cancel := brief(f.ctx)
 	defer cancel()
 	return f.status(ctx, "close", fxpClose, func(m []byte) []byte { return appendString(m, f.handle) })
 }
 
-// closeLimit bounds how long the answer to a close is waited for.
-const closeLimit = 10 * time.Second
+// How long the answer to what tidies up is waited for: where there is time, and
+// where ctx has ended, which is when somebody waits for the call to return.
+const (
+	closeLimit = 10 * time.Second
+	hasteLimit = time.Second
+)
+
+// brief gives a context for what is done even where ctx has ended.
+func brief(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := closeLimit
+	if ctx.Err() != nil {
+		limit = hasteLimit
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}
 
 func (f *SFTPFile) fail(op string, err error) error { return f.s.pathError(f.ctx, op, f.name, err) }
 

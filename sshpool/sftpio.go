@@ -41,7 +41,7 @@ type reading struct {
 // need not be in order; a piece is take's to keep until it returns. The end of
 // the file before end is no error: it gives the place where the file ended.
 func (f *openFile) read(ctx context.Context, at, end int64, take func(at int64, p []byte) error) (int64, error) {
-	r := &reading{f: f, next: at, end: end, chunk: f.s.link.maxRead, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay)}
+	r := &reading{f: f, next: at, end: end, chunk: f.s.link.maxRead, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
 	for {
 		for r.flying < r.allowed {
 			s, ok := r.pick()
@@ -167,67 +167,97 @@ func (r *ranges) from(at int64) int64 {
 	}
 }
 
-// write writes what next gives, from at on, until that gives io.EOF. It gives
-// how far all was written, also beside an error. next's bytes are not changed
-// until the release that came with them was called.
-func (f *openFile) write(ctx context.Context, at int64, next func(limit int) (p []byte, release func(), err error)) (int64, error) {
-	var (
-		done    = make(chan *ask, mostUnderWay)
-		flying  int
-		allowed = mostUnderWay
-		wrote   ranges
-		full    = at
-		over    bool
-		failure error
-		failed  int64
-	)
-	for {
-		for !over && failure == nil && flying < allowed {
-			p, release, err := next(f.s.link.maxWrite)
+// writing is a write of a piece of a file with many requests under way.
+type writing struct {
+	f    *openFile
+	at   int64 // where the next request begins
+	full int64 // how far all was written
+	tell func(full int64)
+
+	done   chan *ask
+	flying int
+	wrote  ranges
+	err    error // the one of the lowest place
+	failed int64
+}
+
+// nextBytes gives the bytes to write next, at most limit, and at the end io.EOF.
+// They are not changed until written is called, which may be nil.
+type nextBytes func(limit int) (p []byte, written func(), err error)
+
+// write writes what next gives, from at on, and gives how far all was written,
+// also beside an error. It calls tell, where not nil, each time that this moves.
+func (f *openFile) write(ctx context.Context, at int64, next nextBytes, tell func(full int64)) (int64, error) {
+	w := &writing{f: f, at: at, full: at, tell: tell, done: make(chan *ask, mostUnderWay+1)}
+	for over := false; ; {
+		for !over && w.err == nil && w.flying < mostUnderWay {
+			p, written, err := next(f.s.link.maxWrite)
 			if err == io.EOF {
 				over = true
 				break
 			}
 			if err == nil {
-				err = f.requestWrite(ctx, at, p, release, done)
+				err = w.request(ctx, p, written)
 			}
 			if err != nil {
-				failure, failed = err, at
-				break
+				w.fail(err, w.at)
 			}
-			at += int64(len(p))
-			flying++
 		}
-		if flying == 0 {
-			return full, failure
+		if w.flying == 0 {
+			return w.full, w.err
 		}
 		select {
-		case a := <-done:
-			flying--
-			if err := a.status(a.err); err != nil {
-				if failure == nil || a.tag < failed {
-					failure, failed = err, a.tag
-				}
-				continue
-			}
-			wrote.add(a.tag, int64(a.size))
-			full = wrote.from(full)
+		case a := <-w.done:
+			w.answer(a)
 		case <-ctx.Done():
-			return full, ctx.Err()
+			return w.full, ctx.Err()
 		}
 	}
 }
 
-func (f *openFile) requestWrite(ctx context.Context, at int64, p []byte, release func(), done chan *ask) error {
-	l := f.s.link
-	a := &ask{done: done, tag: at, size: len(p)}
-	m, err := l.begin(fxpWrite, a, 4+len(f.handle)+12)
+func (w *writing) fail(err error, at int64) {
+	if w.err == nil || at < w.failed {
+		w.err, w.failed = err, at
+	}
+}
+
+// request sends a piece, and takes answers while the line is full.
+func (w *writing) request(ctx context.Context, p []byte, written func()) error {
+	l := w.f.s.link
+	a := &ask{done: w.done, tag: w.at, size: len(p)}
+	m, err := l.begin(fxpWrite, a, 4+len(w.f.handle)+12)
 	if err != nil {
 		return err
 	}
-	m = binary.BigEndian.AppendUint64(appendString(m, f.handle), uint64(at))
-	m = binary.BigEndian.AppendUint32(m, uint32(len(p)))
-	return l.send(ctx, outgoing{head: m, body: p, sent: release})
+	m = binary.BigEndian.AppendUint64(appendString(m, w.f.handle), uint64(w.at))
+	out := outgoing{head: binary.BigEndian.AppendUint32(m, uint32(len(p))), body: p, sent: written}
+	for {
+		sent, err := l.sendOr(ctx, out, w.done, w.answer)
+		if err != nil {
+			return err
+		}
+		if sent {
+			w.at += int64(len(p))
+			w.flying++
+			return nil
+		}
+	}
+}
+
+func (w *writing) answer(a *ask) {
+	if a.err != nil && a.tag == w.at { // of a request that was not sent: the session is over
+		w.fail(a.err, a.tag)
+		return
+	}
+	w.flying--
+	if err := a.status(a.err); err != nil {
+		w.fail(err, a.tag)
+		return
+	}
+	w.wrote.add(a.tag, int64(a.size))
+	if w.full = w.wrote.from(w.full); w.tell != nil {
+		w.tell(w.full)
+	}
 }
 
 // WriteAt writes p at off; n < len(p) only with an error, and then what is
@@ -247,7 +277,7 @@ func (f *SFTPFile) WriteAt(p []byte, off int64) (int, error) {
 		part := rest[:n]
 		rest = rest[n:]
 		return part, nil, nil
-	})
+	}, nil)
 	if err != nil {
 		return int(full - off), f.fail("write", err)
 	}
@@ -271,7 +301,7 @@ func (f *SFTPFile) ReadFrom(r io.Reader) (int64, error) {
 			return nil, nil, io.EOF
 		}
 		return buf[:n], nil, nil
-	})
+	}, nil)
 	f.at = full
 	switch {
 	case err != nil:

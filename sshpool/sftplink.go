@@ -81,7 +81,7 @@ type ask struct {
 func newSFTPLink(c *Conn, ch ssh.Channel, after func()) (*sftpLink, *io.PipeReader) {
 	r, w := io.Pipe()
 	l := &sftpLink{ch: ch, c: c, out: make(chan outgoing), lib: w, over: make(chan struct{}), after: after,
-		last: ownIDs, waiting: make(map[uint32]*ask)}
+		last: ownIDs, waiting: make(map[uint32]*ask), maxRead: smallChunk, maxWrite: smallChunk}
 	return l, r
 }
 
@@ -145,8 +145,7 @@ func (l *sftpLink) failure(err error) error {
 }
 
 // read takes what the server sends until the end.
-func (l *sftpLink) read() {
-	in := bufio.NewReaderSize(l.ch, 4<<10)
+func (l *sftpLink) read(in *bufio.Reader) {
 	if first, _ := in.Peek(5); len(first) == 5 && (first[4] != sftpVersion || binary.BigEndian.Uint32(first) > maxMessage) {
 		noise, _ := in.Peek(min(in.Buffered(), maxExcerpt+1))
 		l.end(&Error{Op: opSFTP, Kind: KindProtocol, Stage: StageChannel, Text: "not an sftp server: " + excerpt(noise)})
@@ -215,17 +214,27 @@ func (l *sftpLink) begin(kind byte, a *ask, room int) ([]byte, error) {
 // send hands a message to the writer. A request that was not sent gets no
 // answer, so that its ask is taken back.
 func (l *sftpLink) send(ctx context.Context, m outgoing) error {
+	_, err := l.sendOr(ctx, m, nil, nil)
+	return err
+}
+
+// sendOr is send that takes answers meanwhile: each time that one comes it calls
+// take and returns without having sent.
+func (l *sftpLink) sendOr(ctx context.Context, m outgoing, answers <-chan *ask, take func(*ask)) (sent bool, err error) {
 	binary.BigEndian.PutUint32(m.head, uint32(len(m.head)+len(m.body)-4))
 	select {
 	case l.out <- m:
-		return nil
+		return true, nil
+	case a := <-answers:
+		take(a)
+		return false, nil
 	case <-ctx.Done():
 		l.mu.Lock()
 		delete(l.waiting, binary.BigEndian.Uint32(m.head[5:]))
 		l.mu.Unlock()
-		return ctx.Err()
+		return false, ctx.Err()
 	case <-l.over:
-		return l.why()
+		return false, l.why()
 	}
 }
 

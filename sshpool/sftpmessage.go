@@ -270,7 +270,7 @@ func (l *sftpLink) list(ctx context.Context, name string, yield func(fs.FileInfo
 		return
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeLimit)
+		ctx, cancel := brief(ctx)
 		defer cancel()
 		l.ask(ctx, fxpClose, func(m []byte) []byte { return appendString(m, handle) })
 	}()

@@ -1,21 +1,60 @@
 package sshpool
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
 
 	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 )
 
-// openSFTP opens a session and an SFTP client on it, by the given way.
-func (c *Conn) openSFTP(ctx context.Context, way Way) (*SFTP, error) {
+// SFTP starts an SFTP server on the host and gives a client of it, which is the
+// caller's to close: its sftp subsystem, or where there is none, or where the
+// user's shell writes something of its own before it, the server's program run
+// as a command. c's Limits.Channel bounds each of the two.
+//
+// Errors are of type *Error: KindPermission where the host refuses SFTP in all
+// its ways, KindProtocol where something else answers (Text quotes its first
+// bytes), KindTimeout in StageChannel where nothing does, and as for Run.
+func (c *Conn) SFTP(ctx context.Context) (*SFTP, error) {
+	s, err := c.sftpBy(ctx, WaySubsystem)
+	if err == nil || ctx.Err() != nil || !c.usable() {
+		return s, err
+	}
+	var e *Error
+	if !errors.As(err, &e) || e.Kind != KindPermission && e.Kind != KindProtocol && e.Kind != KindTimeout {
+		return nil, err
+	}
+	if s, serverErr := c.sftpBy(ctx, WayServer); serverErr == nil {
+		return s, nil
+	}
+	return nil, err
+}
+
+// sftpBy opens a session and an SFTP client on it.
+func (c *Conn) sftpBy(ctx context.Context, way Way) (*SFTP, error) {
+	if limit := c.limits.Channel; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, timeoutError(opSFTP, StageChannel, limit))
+		defer cancel()
+	}
 	o, err := c.session(ctx)
 	if err != nil {
 		return nil, err
 	}
+	request, text, marker := "subsystem", "sftp", ""
+	if way == WayServer {
+		request = "exec"
+		text, marker = serverScript()
+	}
 	started := make(chan reply, 1)
 	go func() {
-		ok, err := o.ch.SendRequest("subsystem", true, appendString(nil, "sftp"))
+		ok, err := o.ch.SendRequest(request, true, appendString(nil, text))
 		started <- reply{ok: ok, err: err}
 	}()
 	select {
@@ -25,19 +64,29 @@ func (c *Conn) openSFTP(ctx context.Context, way Way) (*SFTP, error) {
 			if r.err != nil && !c.usable() {
 				return nil, c.lost(ctx, StageChannel)
 			}
-			return nil, &Error{Op: opSFTP, Kind: KindPermission, Stage: StageChannel, Err: r.err, Text: "sftp subsystem refused by the host"}
+			return nil, &Error{Op: opSFTP, Kind: KindPermission, Stage: StageChannel, Err: r.err, Text: request + " refused by the host"}
 		}
 	case <-ctx.Done():
 		c.letGo(o)
 		return nil, gaveUp(ctx, opSFTP, StageChannel)
 	}
-	return c.clientOn(ctx, o, way)
+	return c.clientOn(ctx, o, way, marker)
+}
+
+// serverScript is a command that runs the program of an SFTP server, where
+// systems keep it, after a line that is marker.
+func serverScript() (script, marker string) {
+	var b [8]byte
+	rand.Read(b[:])
+	marker = "fleet-sftp-" + hex.EncodeToString(b[:])
+	return shellScript(`PATH=$PATH:/usr/lib/openssh:/usr/libexec/openssh:/usr/lib/ssh:/usr/lib64/ssh:/usr/lib64/misc:/usr/libexec:/usr/lib/misc:/usr/local/libexec:/usr/local/lib/openssh
+s=$(command -v sftp-server || command -v gesftpserver) && echo && echo ` + marker + ` && exec "$s"`), marker
 }
 
 // clientOn makes a client of a session on which a server was started.
-func (c *Conn) clientOn(ctx context.Context, o *opening, way Way) (*SFTP, error) {
+func (c *Conn) clientOn(ctx context.Context, o *opening, way Way, marker string) (*SFTP, error) {
 	c.wire.stock.other(1) // until the end
-	go drain(o.ch.Stderr())
+	go io.Copy(io.Discard, o.ch.Stderr())
 	go func() {
 		ssh.DiscardRequests(o.reqs)
 		c.slots.give()
@@ -53,8 +102,15 @@ func (c *Conn) clientOn(ctx context.Context, o *opening, way Way) (*SFTP, error)
 		lib, err := sftp.NewClientPipe(answers, &libWriter{l: l})
 		got <- result{lib, err}
 	}()
-	go l.write()
-	go l.read()
+	go func() {
+		in := bufio.NewReaderSize(o.ch, 4<<10)
+		if err := skipTo(in, marker); err != nil {
+			l.end(&Error{Op: opSFTP, Kind: KindPermission, Stage: StageChannel, Err: err, Text: "no sftp server found on the host"})
+			return
+		}
+		go l.write() // not before the marker: the shell might read it
+		l.read(in)
+	}()
 	select {
 	case r := <-got:
 		if r.err != nil {
@@ -69,20 +125,30 @@ func (c *Conn) clientOn(ctx context.Context, o *opening, way Way) (*SFTP, error)
 		l.end(ErrClosed)
 		return nil, gaveUp(ctx, opSFTP, StageChannel)
 	}
-	l.maxRead, l.maxWrite = smallChunk, smallChunk
 	if _, ok := s.Offers(extLimits); ok {
 		l.askLimits(ctx)
 	}
 	return s, nil
 }
 
-func drain(r interface{ Read([]byte) (int, error) }) {
-	buf := make([]byte, 512)
-	for {
-		if _, err := r.Read(buf); err != nil {
-			return
+// maxNoise bounds what a shell may write before the marker.
+const maxNoise = 1 << 20
+
+// skipTo reads up to a line that is marker, if it is not empty.
+func skipTo(in *bufio.Reader, marker string) error {
+	if marker == "" {
+		return nil
+	}
+	for read := 0; read < maxNoise; {
+		line, err := in.ReadSlice('\n')
+		if string(bytes.TrimRight(line, "\r\n")) == marker {
+			return nil
+		}
+		if read += len(line); err != nil && err != bufio.ErrBufferFull {
+			return err
 		}
 	}
+	return errors.New("endless noise")
 }
 
 // askLimits asks how long reads and writes may be (limits@openssh.com: OpenSSH

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,17 +15,37 @@ import (
 type Files struct {
 	conn *Conn
 	sftp *SFTP // nil by WayStream
+
+	noShell atomic.Bool            // the host runs no commands that hash or try
+	uid     atomic.Pointer[uint32] // whose files are those that are made there
 }
 
-// Files prepares for moving files. What it gives is the caller's to close.
-// Where ctx has no deadline, c's Limits.Channel bounds each of the steps.
-// Errors are as of SFTP, where the host can neither SFTP nor run commands.
+// Files prepares for moving files: by SFTP, or where the host has none of it in
+// any way, or answers it with a shell's noise, by cat and a shell's other tools,
+// which take the output of a noisy shell only where that is none of a command's.
+// What it gives is the caller's to close. c's Limits.Channel bounds each of the
+// steps. Errors are as of SFTP.
 func (c *Conn) Files(ctx context.Context) (*Files, error) {
 	s, err := c.SFTP(ctx)
-	if err != nil {
+	if err == nil {
+		return &Files{conn: c, sftp: s}, nil
+	}
+	if ctx.Err() != nil || !c.usable() {
 		return nil, err
 	}
-	return &Files{conn: c, sftp: s}, nil
+	return c.filesByStream(ctx, err)
+}
+
+// filesByStream is Files without SFTP, whose absence is err.
+func (c *Conn) filesByStream(ctx context.Context, why error) (*Files, error) {
+	f := &Files{conn: c}
+	ctx, cancel := withLimit(ctx, c.limits.Channel, opSFTP, StageChannel)
+	defer cancel()
+	out, err := f.shell(ctx, nil, nil, "echo fleet-stream")
+	if err != nil || out != "fleet-stream\n" {
+		return nil, why
+	}
+	return f, nil
 }
 
 // Way tells how files get to the host.
@@ -69,7 +90,8 @@ type PutOptions struct {
 	UID, GID *int
 	// ModTime is the time of last change, to the second; zero: now.
 	ModTime time.Time
-	// Backup, where not empty, is the name that a replaced file gets.
+	// Backup, where not empty, is the name that a replaced file gets, beside the
+	// file where there is no slash in it. What had that name is replaced.
 	Backup string
 	// NoReplace fails with KindExists where the file exists.
 	NoReplace bool
@@ -118,6 +140,7 @@ type Transfer struct {
 	Atomic   bool // others saw the old file or the new one, at any moment
 	Synced   bool // the host has it on its disk
 	Replaced bool // there was a file before
+	Grew     bool // of a Get: the file on the host had grown by the end; what is here is what it began with
 	Took     time.Duration
 }
 

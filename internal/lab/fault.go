@@ -55,13 +55,14 @@ type fault struct {
 // flags that are false are the healthy case. A behavior is shared by all hosts
 // with the same faults and holds no state of its own.
 type behavior struct {
-	noListener  bool  // nothing listens
-	otherKey    bool  // shows another host key than known_hosts has
-	unlisted    bool  // has no line in known_hosts
-	muteExec    bool  // never answers exec
-	denyExec    bool  // refuses exec
-	noForward   bool  // connects to nobody for its clients
-	noSFTP      bool  // has no sftp subsystem
+	noListener  bool // nothing listens
+	otherKey    bool // shows another host key than known_hosts has
+	unlisted    bool // has no line in known_hosts
+	muteExec    bool // never answers exec
+	denyExec    bool // refuses exec
+	noForward   bool // connects to nobody for its clients
+	noSFTP      bool // has no sftp subsystem
+	sftp        sftpHooks
 	maxSessions int64 // session channels at once; 0: no limit
 
 	// accept is the first to see a connection, the n-th of its host; SSH
@@ -200,5 +201,6 @@ func faults() []fault {
 	all = append(all, loginFaults()...)
 	all = append(all, channelFaults()...)
 	all = append(all, commandFaults()...)
+	all = append(all, fileFaults()...)
 	return all
 }

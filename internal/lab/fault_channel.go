@@ -31,8 +31,6 @@ func channelFaults() []fault {
 			func(b *behavior, _ value) { b.muteExec = true }},
 		{"refuse-exec", "", "the request to run a command is refused",
 			func(b *behavior, _ value) { b.denyExec = true }},
-		{"no-sftp", "", "there is no sftp subsystem",
-			func(b *behavior, _ value) { b.noSFTP = true }},
 		{"requests", "", "global requests that nobody asked for, ten a second",
 			func(b *behavior, _ value) { b.onReady(pester) }},
 		{"rekey-each", "BYTES", "new keys are exchanged after that many bytes",

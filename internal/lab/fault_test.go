@@ -119,7 +119,7 @@ func (p probe) session(c *ssh.Client) *ssh.Session {
 // faultProbes says for each fault how a client sees it.
 func faultProbes() map[Fault]func(p probe) {
 	all := make(map[Fault]func(p probe))
-	for _, group := range []map[Fault]func(p probe){connectProbes(), loginProbes(), channelProbes(), commandProbes()} {
+	for _, group := range []map[Fault]func(p probe){connectProbes(), loginProbes(), channelProbes(), commandProbes(), fileProbes()} {
 		for f, see := range group {
 			all[f] = see
 		}
@@ -291,11 +291,6 @@ func channelProbes() map[Fault]func(p probe) {
 		"refuse-exec": func(p probe) {
 			if err := p.session(p.login()).Start("true"); err == nil || !strings.Contains(err.Error(), "failed") {
 				p.Errorf("exec: %v; want refused", err)
-			}
-		},
-		"no-sftp": func(p probe) {
-			if err := p.session(p.login()).RequestSubsystem("sftp"); err == nil || !strings.Contains(err.Error(), "failed") {
-				p.Errorf("subsystem: %v; want refused", err)
 			}
 		},
 		"requests":       (probe).works,

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pkg/sftp"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -35,6 +36,9 @@ type Host struct {
 	logins, sessions         atomic.Int64
 	sent, received, commands atomic.Int64
 	forwarded                atomic.Int64
+
+	filesOnce sync.Once
+	files     sftp.Handlers // of a simulated host: in memory
 
 	mu  sync.Mutex
 	log []string // the last maxLog commands

@@ -104,6 +104,7 @@ type session struct {
 	stop    context.CancelCauseFunc
 	done    chan struct{} // closed when the command has ended
 	written atomic.Int64  // bytes of output, for faults that count them
+	filed   atomic.Int64  // bytes of files, for the same
 }
 
 // signalError is why a command's context ended: the client's signal request.
@@ -183,7 +184,7 @@ func (s *session) start(r *ssh.Request) {
 	go func() {
 		defer close(s.done)
 		if r.Type == "subsystem" {
-			serveSFTP(s.ch)
+			s.serveSFTP()
 			s.end(Exit{})
 			return
 		}
