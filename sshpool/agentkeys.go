@@ -22,7 +22,10 @@ func AgentKeys(ctx context.Context, socket string) ([]*agent.Key, error) {
 	var dialer net.Dialer
 	nc, err := dialer.DialContext(ctx, "unix", socket)
 	if err != nil {
-		return nil, fmt.Errorf("agent: %w", innermost(err))
+		if err = innermost(err); ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("agent: %w", err)
 	}
 	defer nc.Close()
 	stop := context.AfterFunc(ctx, func() { nc.Close() })

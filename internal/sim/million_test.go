@@ -45,7 +45,7 @@ func TestManyHosts(t *testing.T) {
 		t.Errorf("report %+v, error %v", report, err)
 	}
 	// A host takes about 8 µs on an idle machine, and much longer on a busy one.
-	if limit := 20*time.Second + time.Duration(hosts)*40*time.Microsecond; took > limit {
+	if limit := 2*time.Minute + time.Duration(hosts)*100*time.Microsecond; took > limit {
 		t.Errorf("took %v, limit %v", took, limit)
 	}
 	if memory.Sys > 1<<30 || memory.Sys > 2*early.Sys {
