@@ -20,8 +20,8 @@ type Command struct {
 	Line string
 	// Limit is the longest that the command may take once it was sent; 0 is no limit.
 	Limit time.Duration
-	// Output says where a host's output goes. It is called once a host, just
-	// before the command is sent, on the scheduler's loop.
+	// Output says where a host's output goes. It is called on the scheduler's loop
+	// just before the command is sent, so more than once only where it is sent again.
 	Output func(host string) (stdout, stderr io.Writer)
 }
 

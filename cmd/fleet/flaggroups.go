@@ -18,8 +18,8 @@ var flagGroups = []struct {
 	{"WHICH HOSTS", `facts-age ignore-broken-sources inventory limit order pick seed split`},
 	{"REACHING HOSTS", `answers ask-pass connect-timeout hostkeys interactive jump key known-hosts no-input pass-file port
 		ssh-config ssh-config-exec user`},
-	{"ROLLOUT", `canary deadline delay fanout gate gate-host gate-timeout max-fail on-halt pause serial
-		straggler straggler-after`},
+	{"ROLLOUT", `canary deadline delay fanout gate gate-host gate-timeout max-fail on-halt pause retries
+		retry-delay retry-on serial straggler straggler-after`},
 	{"OUTPUT", `color diff expect-same mask mask-regex max-output out-dir output timestamps verbose`},
 }
 

@@ -24,6 +24,7 @@ type runOptions struct {
 	rollout   rolloutFlags
 	guard     guardFlags
 	compare   compareFlags
+	retry     retryFlags
 	show      showFlags
 	record    recordFlags
 	timeout   time.Duration
@@ -64,6 +65,7 @@ Output goes to standard output, everything else to standard error.`,
 	o.connect.declare(c)
 	o.rollout.declare(c)
 	o.guard.declare(e, c)
+	o.retry.declare(c)
 	o.show.declare(c)
 	o.record.declare(c)
 	o.compare.declare(c)
@@ -126,7 +128,7 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 		Hosts: hosts, Command: line, Timeout: o.timeout,
 		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
 	}
-	if err := o.rollout.apply(&req); err != nil {
+	if err := errors.Join(o.rollout.apply(&req), o.retry.apply(&req)); err != nil {
 		return err
 	}
 	if req.Fanout < min(o.rollout.fanout, len(hosts)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 
 	"fleet/internal/event"
@@ -38,7 +39,13 @@ type Job struct {
 func (r *Run) program(res *results) scheduler.Program {
 	work := r.req.Work
 	if work == nil {
-		return tasks.Command{Line: r.req.Command, Limit: r.req.Timeout, Output: res.output}.Program()
+		p := tasks.Command{Line: r.req.Command, Limit: r.req.Timeout, Output: res.output}.Program()
+		retry := r.req.Retry
+		if retry.Times == 0 {
+			return p
+		}
+		retry.Jitter, retry.Told = rand.Float64, res.retrying(retry.Times+1)
+		return retry.Program(p)
 	}
 	hosts := make(map[string]*inventory.Host, len(r.req.Hosts))
 	for _, h := range r.req.Hosts {

@@ -6,6 +6,7 @@ import (
 
 	"fleet/inventory"
 	"fleet/scheduler"
+	"fleet/tasks"
 )
 
 // Request is what a run is asked to do, and how its hosts are reached.
@@ -24,6 +25,7 @@ type Request struct {
 	Serial    []scheduler.Batch // nil: one batch
 	MaxFail   scheduler.Budget  // zero: no budget
 	Gate      Gate              // between batches; zero: nothing
+	Retry     tasks.Retry       // of Command; Jitter and Told are the engine's
 	Delay     time.Duration     // from the start of one host to that of the next
 	Straggler scheduler.Straggler
 	Timeout   time.Duration // per command, or of Work, 0: none

@@ -77,11 +77,36 @@ func (r *results) output(host string) (stdout, stderr io.Writer) {
 		stdout: stream{sink: r.sink, host: host, name: event.Stdout, left: r.limit},
 		stderr: stream{sink: r.sink, host: host, name: event.Stderr, left: r.limit},
 	}
+	if before := r.open[host]; before != nil { // of an earlier try
+		r.resent(host, before)
+	}
 	if r.keep {
 		s.stdout.capture, s.stderr.capture = r.store.Capture(r.limit), r.store.Capture(r.limit)
 	}
 	r.open[host] = s
 	return &s.stdout, &s.stderr
+}
+
+// resent gives up what an earlier try of the host wrote.
+func (r *results) resent(host string, before *streams) {
+	for _, s := range []*stream{&before.stdout, &before.stderr} {
+		kept, _ := s.end()
+		kept.Discard()
+	}
+	if sink, ok := r.sink.(event.RetrySink); ok {
+		sink.Resent(host)
+	}
+}
+
+// retrying tells of a try that is followed by another.
+func (r *results) retrying(of int) func(string, int, *scheduler.Cause, time.Duration) {
+	sink, ok := r.sink.(event.RetrySink)
+	if !ok {
+		return nil
+	}
+	return func(host string, try int, cause *scheduler.Cause, wait time.Duration) {
+		sink.Retry(event.Retry{Host: host, Try: try, Of: of, Cause: *cause, Wait: wait, Time: time.Now()})
+	}
 }
 
 func (r *results) observe(ev scheduler.Event) {
@@ -109,7 +134,11 @@ func (r *results) result(ev scheduler.Event) event.Result {
 	if ev.Outcome != scheduler.Skipped {
 		res.Tries = 1
 	}
-	switch v := ev.Value.(type) {
+	value := ev.Value
+	if v, ok := value.(*tasks.Retried); ok {
+		value, res.Tries = v.Value, v.Tries
+	}
+	switch v := value.(type) {
 	case *tasks.CommandResult:
 		res.Detail = KeyDetail(v.Err)
 		res.Attempts, res.Connect = v.Connect.Attempts, v.Connect.Took

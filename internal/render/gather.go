@@ -61,6 +61,16 @@ func (g *gather) output(o event.Output) {
 	}
 }
 
+// forget gives up what a host wrote.
+func (g *gather) forget(host string) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.open, host)
+}
+
 func (d *digest) add(data []byte) {
 	if d.sum == nil {
 		d.sum = sha256.New()

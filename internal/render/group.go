@@ -51,6 +51,12 @@ func (g *group) Output(o event.Output) {
 	}
 }
 
+// Resent implements event.RetrySink: only the last try is shown.
+func (g *group) Resent(host string) {
+	g.base.Resent(host)
+	g.stamps.take(host)
+}
+
 // Result implements event.Sink.
 func (g *group) Result(r event.Result) {
 	key := g.count(r)

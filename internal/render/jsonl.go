@@ -2,6 +2,7 @@ package render
 
 import (
 	"strconv"
+	"time"
 
 	"fleet/internal/event"
 )
@@ -81,16 +82,38 @@ func (j *jsonl) output(o event.Output, data []byte) {
 	putBuffer(buf)
 }
 
+// flush writes what was held back of a host.
+func (j *jsonl) flush(host string, at time.Time) {
+	st := j.states.take(host)
+	if st == nil {
+		return
+	}
+	if len(st.out.part) > 0 {
+		j.output(event.Output{Host: host, Stream: event.Stdout, Time: at}, st.out.part)
+	}
+	if len(st.err.part) > 0 {
+		j.output(event.Output{Host: host, Stream: event.Stderr, Time: at}, st.err.part)
+	}
+}
+
+// Retry implements event.RetrySink. Outputs of the host before its line are
+// those of the try that it tells of, or of one before.
+func (j *jsonl) Retry(r event.Retry) {
+	j.base.Retry(r)
+	j.flush(r.Host, r.Time)
+	p := j.open(nil, "retry")
+	p = appendString(append(p, `,"host":`...), r.Host)
+	p = strconv.AppendInt(append(p, `,"try":`...), int64(r.Try), 10)
+	p = strconv.AppendInt(append(p, `,"tries":`...), int64(r.Of), 10)
+	p = appendCause(append(p, `,"cause":`...), &r.Cause)
+	p = strconv.AppendInt(append(p, `,"wait_ms":`...), r.Wait.Milliseconds(), 10)
+	p = appendTime(append(p, `,"time":`...), r.Time)
+	j.way.out.Write(append(p, "}\n"...))
+}
+
 // Result implements event.Sink.
 func (j *jsonl) Result(r event.Result) {
-	if st := j.states.take(r.Host); st != nil {
-		if len(st.out.part) > 0 {
-			j.output(event.Output{Host: r.Host, Stream: event.Stdout, Time: r.Time}, st.out.part)
-		}
-		if len(st.err.part) > 0 {
-			j.output(event.Output{Host: r.Host, Stream: event.Stderr, Time: r.Time}, st.err.part)
-		}
-	}
+	j.flush(r.Host, r.Time)
 	buf := buffers.Get().(*[]byte)
 	p := j.open((*buf)[:0], "result")
 	p = appendResult(append(p, ','), &r)

@@ -60,12 +60,23 @@ func (l *live) Output(o event.Output) {
 	putBuffer(buf)
 }
 
-// Result implements event.Sink.
-func (l *live) Result(r event.Result) {
-	if st := l.states.take(r.Host); st != nil { // a last line without its end
+// flush shows a host's last lines, where they have no end.
+func (l *live) flush(host string) {
+	if st := l.states.take(host); st != nil {
 		l.write(event.Stdout, st.out.flush(nil, &st.outLines))
 		l.write(event.Stderr, st.err.flush(nil, &st.errLines))
 	}
+}
+
+// Resent implements event.RetrySink: what an earlier try wrote stays.
+func (l *live) Resent(host string) {
+	l.base.Resent(host)
+	l.flush(host)
+}
+
+// Result implements event.Sink.
+func (l *live) Result(r event.Result) {
+	l.flush(r.Host)
 	discard(r.Stdout, r.Stderr)
 	l.count(r)
 }

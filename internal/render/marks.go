@@ -39,6 +39,17 @@ func (b *base) Mark(m event.Mark) {
 	}
 }
 
+// Retry implements event.RetrySink.
+func (b *base) Retry(r event.Retry) {
+	if b.o.Verbose > 0 {
+		text := fmt.Sprintf("%s: try %d of %d: %s; the next in %s", r.Host, r.Try, r.Of, cutText(r.Cause.Text, causeMax), formatWall(r.Wait))
+		b.Note(text)
+	}
+}
+
+// Resent implements event.RetrySink.
+func (b *base) Resent(host string) { b.gather.forget(host) }
+
 // say is a line of fleet's own.
 func (b *base) say(text string) []byte {
 	return []byte(b.wrap(b.o.Prog+": ", text))

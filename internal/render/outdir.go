@@ -97,6 +97,21 @@ func (d *toDir) Progress(p event.Progress) {
 	}
 }
 
+// Resent implements event.RetrySink: only the last try is kept.
+func (d *toDir) Resent(host string) {
+	d.mu.Lock()
+	files := d.open[host]
+	d.mu.Unlock()
+	for i := 0; files != nil && i < len(files); i++ {
+		f := dirFile{}
+		if files[i].began {
+			f.err = gone(os.Remove(d.partial(host, i)))
+		}
+		files[i] = f
+	}
+	d.Sink.Resent(host)
+}
+
 func (d *toDir) flush(f *dirFile, host string, i int) {
 	if len(f.buf) > 0 {
 		d.put(f, host, i, f.buf)

@@ -56,6 +56,7 @@ type Options struct {
 type Sink interface {
 	event.Sink
 	event.MarkSink
+	event.RetrySink
 	// Note shows one line of fleet's own on Err, above the status line. It is
 	// made safe and needs no line feed.
 	Note(text string)

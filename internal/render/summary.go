@@ -37,6 +37,7 @@ func (b *base) summary(s event.Summary) []byte {
 	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, the rest was not kept")
 	p = b.appendRemark(p, b.tally.unkept, "output cut, as the rest could not be kept on this machine")
 	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
+	p = b.appendRemark(p, b.tally.later, "ok, but not at the first try")
 	if s.Halted {
 		p = b.appendRemark(p, b.tally.oks, "ok")
 	}
@@ -243,6 +244,9 @@ func appendVerbose(p []byte, r event.Result) []byte {
 	}
 	if r.Attempts > 1 {
 		notes = append(notes, plural(r.Attempts, "attempt"))
+	}
+	if r.Tries > 1 {
+		notes = append(notes, fmt.Sprintf("%d tries", r.Tries))
 	}
 	if r.Truncated {
 		notes = append(notes, "output cut")

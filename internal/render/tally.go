@@ -36,6 +36,7 @@ type tally struct {
 	details map[causeKey]map[string][]string // of those causes that have some: hosts by detail
 	cut     []string                         // hosts with more output than the limit
 	unkept  []string                         // hosts with output that could not be kept
+	later   []string                         // hosts that were ok, but not at the first try
 	open    []string                         // hosts with a process left that held the output open
 	oks     []string                         // of a run that may halt
 	guarded bool
@@ -87,6 +88,9 @@ func (t *tally) result(r event.Result) {
 	}
 	t.transferred(r)
 	if r.Outcome == scheduler.OK {
+		if r.Tries > 1 {
+			t.later = append(t.later, r.Host)
+		}
 		if t.guarded {
 			t.oks = append(t.oks, r.Host)
 		}
