@@ -23,7 +23,7 @@ type retryFlags struct {
 func (f *retryFlags) declare(c *cobra.Command) {
 	fs := c.Flags()
 	f.given = func(flag string) bool { return fs.Changed(flag) }
-	fs.IntVar(&f.times, "retries", 0, "try a host up to `N` times more, where --retry-on says so")
+	fs.IntVar(&f.times, "retries", 0, "try a host up to `N` times more, by default only where nothing was sent")
 	fs.StringVar(&f.on, "retry-on", "unreachable", "`CAUSES` of another try: unreachable, lost, timeout, exit, exit=N, ...")
 	fs.DurationVar(&f.wait, "retry-delay", time.Second, "`TIME` before the second try, then doubled, by chance up to half as much more or less")
 	fixedCompletion(c, "retry-on", tasks.RetryWords())
