@@ -47,7 +47,7 @@ New here? 'fleet demo' shows it at work on an embedded fleet.`,
 	cobra.AddTemplateFunc("flagUsages", flagUsages)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
-	root.AddCommand(newRunCommand(e), newPushCommand(e), newShellCommand(e), newSSHCommand(e), newHostsCommand(e), newLabCommand(e), newDemoCommand(e), newDoctorCommand(e), newTrustCommand(e), newVersionCommand(e))
+	root.AddCommand(newRunCommand(e), newPushCommand(e), newPullCommand(e), newShellCommand(e), newSSHCommand(e), newHostsCommand(e), newLabCommand(e), newDemoCommand(e), newDoctorCommand(e), newTrustCommand(e), newVersionCommand(e))
 	root.AddCommand(newHistoryCommand(e), newRerunCommand(e))
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {

@@ -16,9 +16,7 @@ const stagePrefix = ".fleet-stage."
 // digests, empty for none. It writes "done" at the end, or "at STAGE" where it
 // failed; whatever happens, its stage is removed. So are the stages of scripts
 // that were not left that chance, such as by a host that went down.
-const putScript = `LC_ALL=C; export LC_ALL
-n=$1 base=$2 mk=$3 sum=$4
-printf '\nfleet-%s\n' "$n"
+const putScript = `n=$1 base=$2 mk=$3 sum=$4
 die() { printf 'at %s\n' "$1"; exit 3; }
 umask 077
 [ -z "$mk" ] || [ -d "$base" ] || (umask 022; mkdir -p -- "$base") || die mkdir

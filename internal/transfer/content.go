@@ -174,6 +174,14 @@ func (p *Push) digest(e *Entry) (digest, error) {
 	return p.send(io.Discard, e, make([]byte, bufferSize))
 }
 
+// digestFile is the digest of all that r gives.
+func digestFile(r io.Reader) (sum digest, err error) {
+	h := sha256.New()
+	_, err = io.Copy(h, r)
+	h.Sum(sum[:0])
+	return sum, err
+}
+
 // bufferSize is that of the buffers which files are read with.
 const bufferSize = 128 << 10
 

@@ -53,8 +53,17 @@ type Entry struct {
 // byPath sorts entries so that folders come before what is in them.
 func byPath(a, b *Entry) int { return comparePaths(a.Path, b.Path) }
 
-// comparePaths orders paths part by part: a slash is less than any other byte.
+// comparePaths orders paths part by part: "." comes first, and a slash is less
+// than any other byte.
 func comparePaths(a, b string) int {
+	switch {
+	case a == b:
+		return 0
+	case a == ".":
+		return -1
+	case b == ".":
+		return 1
+	}
 	for i := 0; i < len(a) && i < len(b); i++ {
 		x, y := a[i], b[i]
 		if x == y {

@@ -14,9 +14,7 @@ import (
 
 // fetchScript writes the files that its input names as tar archives, one after
 // the other. $2 is their folder, the words after $2 are options of tar.
-const fetchScript = `LC_ALL=C; export LC_ALL
-printf '\nfleet-%s\n' "$1"
-case $2 in /*) b=$2 ;; *) b=./$2 ;; esac
+const fetchScript = `case $2 in /*) b=$2 ;; *) b=./$2 ;; esac
 shift 2
 cd "$b" || exit 3
 xargs -0 tar -cf - "$@" --

@@ -23,10 +23,8 @@ import (
 // It writes lines of "word value", an empty line, and the entries: where find is
 // GNU's, two strings that end in NUL for each; else, behind a mark for each,
 // what stat says. "end" comes last.
-const lookScript = `LC_ALL=C; export LC_ALL
-n=$1 what=$2 dst=$3 dir=$4 name=$5 L=$6 users=$7 groups=$8; shift 8
+const lookScript = `n=$1 what=$2 dst=$3 dir=$4 name=$5 L=$6 users=$7 groups=$8; shift 8
 say() { printf '%s\n' "$*"; }
-printf '\nfleet-%s\n' "$n"
 F=0
 if [ -d "$dst" ]; then k=folder b=$dst F=1
 elif [ -e "$dst" ] || [ -L "$dst" ]; then k=file b=$dir

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"fleet/internal/event"
 	"fleet/internal/sshtest"
 	"fleet/inventory"
@@ -211,3 +213,6 @@ func age(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// unordered compares slices as sets.
+var unordered = cmpopts.SortSlices(func(a, b string) bool { return a < b })

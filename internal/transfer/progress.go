@@ -16,16 +16,22 @@ type counter struct {
 // often is the least time between two tellings.
 const often = 200 * time.Millisecond
 
-func (d *pushing) counter() *counter {
-	c := &counter{show: d.show.Progress}
-	c.at.Total = d.plan.bytes
-	for _, ch := range d.plan.changes {
-		if ch.send {
-			c.at.Count++
-		}
-	}
+// newCounter counts up to so many bytes and files.
+func newCounter(show func(event.Progress), bytes int64, files int) *counter {
+	c := &counter{show: show}
+	c.at.Total, c.at.Count = bytes, files
 	c.tell(time.Now())
 	return c
+}
+
+func (d *pushing) counter() *counter {
+	n := 0
+	for _, ch := range d.plan.changes {
+		if ch.send {
+			n++
+		}
+	}
+	return newCounter(d.show.Progress, d.plan.bytes, n)
 }
 
 func (c *counter) add(bytes int64, files int) {

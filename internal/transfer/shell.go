@@ -32,20 +32,26 @@ type scriptResult struct {
 	stderr []byte // its beginning
 }
 
+// prelude comes before every script: it sets the mark on both streams.
+const prelude = `LC_ALL=C; export LC_ALL
+printf '\nfleet-%s\n' "$1"; printf '\nfleet-%s\n' "$1" >&2
+`
+
 // script runs sh code on the host. Its arguments follow the nonce n, $1. What it
 // writes after the mark goes to out. The error is about the connection, or says
 // that the mark never came.
 func (f *far) script(ctx context.Context, n, code string, args []string, stdin io.Reader, out io.Writer) (scriptResult, error) {
-	words := append([]string{"/bin/sh", "-c", code, "fleet", n}, args...)
+	words := append([]string{"/bin/sh", "-c", prelude + code, "fleet", n}, args...)
 	skip := &afterMark{mark: mark(n), w: out}
 	stderr := &firstBytes{most: maxStderr}
-	res, err := f.conn.Run(ctx, sshpool.Command{Text: "exec " + tasks.QuoteAll(words), Stdin: stdin, Stdout: skip, Stderr: stderr})
+	complaints := &afterMark{mark: mark(n), w: stderr}
+	res, err := f.conn.Run(ctx, sshpool.Command{Text: "exec " + tasks.QuoteAll(words), Stdin: stdin, Stdout: skip, Stderr: complaints})
 	r := scriptResult{code: res.ExitCode, signal: res.Signal, stderr: stderr.kept}
 	switch {
 	case err != nil:
 		return r, err
 	case !skip.found && res.Signal == "":
-		return r, &Failure{Kind: scheduler.KindNoShell, Text: noScript(res, skip.seen, stderr.kept)}
+		return r, &Failure{Kind: scheduler.KindNoShell, Text: noScript(res, skip.seen, complaints.seen)}
 	}
 	return r, nil
 }

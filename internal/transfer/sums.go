@@ -10,9 +10,7 @@ import (
 
 // sumsScript computes digests of the files that its input names. $2 is their
 // folder, $3 the tool.
-const sumsScript = `LC_ALL=C; export LC_ALL
-printf '\nfleet-%s\n' "$1"
-case $2 in /*) b=$2 ;; *) b=./$2 ;; esac
+const sumsScript = `case $2 in /*) b=$2 ;; *) b=./$2 ;; esac
 cd "$b" || exit 3
 case $3 in shasum) xargs -0 shasum -a 256 -- ;; *) xargs -0 sha256sum -- ;; esac
 exit 0

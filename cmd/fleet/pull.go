@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"fleet/internal/engine"
+	"fleet/internal/event"
+	"fleet/internal/transfer"
+)
+
+type pullOptions struct {
+	transferFlags
+	flat       string
+	maxEntries int
+	maxDepth   int
+	maxBytes   byteSize
+}
+
+func newPullCommand(e *env) *cobra.Command {
+	o := &pullOptions{}
+	c := &cobra.Command{
+		Use:   "pull [flags] PATTERN SRC... DSTDIR",
+		Short: "Copy files and folders from the hosts that PATTERN selects",
+		Long: `Copies files, folders and what patterns such as '/var/log/**/*.log' mean from
+each host into DSTDIR/HOST/, many hosts at once. Only what differs is fetched.
+
+A folder comes under its own name; with '/' at its end, its content comes. What
+a pattern means keeps its path below the part that has no wildcards. SRC begins
+at the login user's home where it does not begin with '/', and may name the
+host: '/etc/{{.Host}}.conf'. With --flat the one file of each host gets a name
+of its own in DSTDIR.
+
+No host can write outside DSTDIR/HOST: links that lead out of it, special and
+setuid files, and names such as '..' are refused and told, and the host counts
+as failed. Characters that no name should hold are written as %XX.`,
+		Example: `  fleet pull web /etc/hosts out
+  fleet pull --exclude '*.gz' web /var/log/nginx out
+  fleet pull all '/var/log/**/*.err' out
+  fleet pull --flat 'hosts-{{.Host}}' all /etc/hosts out`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeTransfer(e, &o.inventory),
+		Annotations:       map[string]string{"exit": exitHelp},
+		RunE: func(c *cobra.Command, args []string) error {
+			return runPull(c.Context(), e, o, args)
+		},
+	}
+	o.declare(e, c)
+	fs := c.Flags()
+	o.maxBytes = byteSize{100 << 30}
+	fs.StringVar(&o.flat, "flat", "", "`NAME` below DSTDIR of the one file of each host, as 'passwd-{{.Host}}'")
+	fs.IntVar(&o.maxEntries, "max-entries", 200_000, "most files and folders of one host; more, and it fails")
+	fs.IntVar(&o.maxDepth, "max-depth", 100, "deepest that folders of a host may lie in each other")
+	fs.Var(&o.maxBytes, "max-bytes", "most that may come from one host, `SIZE` as 512M, 2G")
+	return c
+}
+
+func runPull(ctx context.Context, e *env, o *pullOptions, args []string) (err error) {
+	pattern, sources, dir, err := splitTransferArgs("pull", "DSTDIR", args)
+	if err != nil {
+		return err
+	}
+	filter, links, err := o.filter()
+	if err != nil {
+		return err
+	}
+	if o.maxEntries < 1 || o.maxDepth < 1 || o.maxBytes.bytes < 1 {
+		return usagef("--max-entries, --max-depth and --max-bytes: at least 1")
+	}
+	on, err := o.choose(e, pattern)
+	if err != nil {
+		return err
+	}
+	sink, err := o.show.sink(e)
+	if err != nil {
+		return err
+	}
+	stop := catchInterrupts()
+	defer stop.release()
+	p := &transfer.Pull{
+		Sources: sources, Dir: dir, Flat: o.flat, Links: links, Filter: filter,
+		Checksum: o.checksum, NoVerify: o.noVerify, DryRun: o.dryRun, Verbose: o.show.verbose > 0,
+		MaxEntries: o.maxEntries, MaxDepth: o.maxDepth, MaxBytes: o.maxBytes.bytes,
+	}
+	if err := p.Prepare(on.hosts); err != nil {
+		return usage(err)
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	work := &engine.Work{What: "pull", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
+		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress})
+	}}
+	return o.carry(ctx, e, on, transferTitle("pull", args[1:]), work, sink, stop)
+}
