@@ -25,9 +25,19 @@ type Connect struct{}
 // (also beside an error, for what was known by then). Stdout and Stderr, where
 // not nil, are written to by the poller from one goroutine each while the op is
 // in flight and never after its completion; they must not block for long.
+//
+// A command is ended on its host with all that it started when the op is
+// cancelled, and when the connection is lost; Raw has it sent as it is, which is
+// for hosts without a POSIX shell, and leaves its end to the host.
 type Exec struct {
 	Command        string
 	Stdout, Stderr io.Writer
+
+	Raw         bool
+	KillAfter   time.Duration // from TERM to KILL; 0 is 5 s
+	KeepRunning bool          // a lost connection does not end the command
+	Shell       string        // reads Command; empty is the user's login shell
+	Dir         string        // to run in; empty is where the login begins
 }
 
 // Do asks for F to be run beside the loop. It is the one way for a program to
@@ -71,6 +81,17 @@ type ExecResult struct {
 	StderrBytes int64         //
 	Lingering   bool          // the exit status came but the output stayed open past the drain time
 	Took        time.Duration // from sending the command to its end
+	Supervised  Supervised    // of a command that was not Raw
+}
+
+// Supervised is what is known of a command beside its end.
+type Supervised struct {
+	PID        int    // on the host; 0 where it did not begin
+	Noise      string // the beginning of what the login shell wrote before, cut off the output
+	NoiseBytes int64  // all of that
+	Killed     bool   // the command was cancelled, and all of it is gone from the host
+	Unkilled   bool   // it was cancelled, and is not gone, or that is not known
+	Left       []int  // its processes that are still there, as far as is known
 }
 
 // Completion is the one answer to a submitted op.

@@ -32,6 +32,7 @@ const (
 	KindConnLost       Kind = "conn_lost"
 	KindNoStatus       Kind = "no_status" // channel closed without an exit status, connection alive
 	KindPermission     Kind = "permission"
+	KindNoShell        Kind = "no_shell" // no POSIX shell there began the command
 	KindProtocol       Kind = "protocol" // the peer broke the protocol or is no SSH server
 	KindCanceled       Kind = "canceled"
 	KindInternal       Kind = "internal" // a fault on our side

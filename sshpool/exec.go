@@ -11,50 +11,6 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// ExecResult is how a command ended.
-type ExecResult struct {
-	ExitCode    int           // valid if HasExit
-	HasExit     bool          // the host sent an exit status
-	Signal      string        // name of the signal that ended the command, without SIG
-	SignalText  string        // what the host said about the signal, quoted and bounded
-	StdoutBytes int64         // all bytes that came, also those that no writer got
-	StderrBytes int64         //
-	Lingering   bool          // the command ended but its output stayed open past the drain time
-	Took        time.Duration // from sending the command to its end
-}
-
-// Command is one command and its streams.
-type Command struct {
-	Text string // what the user's shell on the host reads
-	// Shell asks for the user's login shell instead; Text is not looked at.
-	Shell bool
-	// Stdin is sent to the command; nil sends an end of file at once. Run does
-	// not wait for a Read that blocks when the command has ended.
-	Stdin io.Reader
-	// Stdout and Stderr get the output, each from one goroutine and never after
-	// Run has returned; nil drops it. A slow writer slows the command down. Where
-	// both are the same (of a type that == compares), they take turns.
-	Stdout, Stderr io.Writer
-	// Env is set on the host, as KEY=VALUE. A host refuses what its AcceptEnv
-	// does not list; then the command is not run.
-	Env []string
-	// OfferEnv is as Env, but the command is run without what the host refuses,
-	// as ssh(1) does with SendEnv and SetEnv.
-	OfferEnv []string
-	// PTY, where not nil, asks for a terminal. All output then comes on Stdout,
-	// as the terminal shows it. A host that gives none does not run the command.
-	PTY *PTY
-	// ForwardAgent, where not empty, is the socket of an agent on this machine
-	// that the host may use while the command runs. It is dangerous: whoever has
-	// root there, or runs as the same user, can log in with its keys wherever
-	// they are accepted. A host that refuses does not run the command. Commands
-	// that run beside it on the same connection may have the agent too, and
-	// cannot forward another.
-	ForwardAgent string
-
-	noWait bool // fail with KindSessionLimit where a session is not free
-}
-
 // DrainTime is how long output is still read after the exit status came, when
 // a background child holds it open.
 const DrainTime = 2 * time.Second
@@ -71,9 +27,9 @@ func (c *Conn) Exec(ctx context.Context, command string, stdout, stderr io.Write
 }
 
 // Run runs cmd on the host and waits for its end. The result holds what was
-// known by the end, also beside an error. When ctx ends, the command is sent
-// the signal TERM, its channel is closed, and Run returns; the command may have
-// ignored that.
+// known by the end, also beside an error. When ctx ends, a supervised command is
+// ended as Supervision says; any other is sent the signal TERM, its channel is
+// closed, and Run returns: the command may have ignored that.
 //
 // Errors are of type *Error: KindConnLost when the connection ended (Sent says
 // whether the command may have run), KindNoStatus when the host closed the
@@ -103,10 +59,15 @@ func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = oneWriter(cmd.Stdout, cmd.Stderr)
-	return &running{lent: cmd.ForwardAgent != "",
-		c: c, s: s, ctx: ctx, limit: newLimit(c.limits.Channel),
+	r := &running{lent: cmd.ForwardAgent != "",
+		c: c, s: s, ctx: ctx, over: ctx.Done(), leave: cmd.leave, limit: newLimit(c.limits.Channel),
 		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
-		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{})}, nil
+		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{}), gone: make(chan struct{})}
+	if cmd.Supervise != nil {
+		r.sup = newSupervised(cmd)
+		r.out.filter, r.err.filter = &r.sup.follow.Stdout, &r.sup.follow.Stderr
+	}
+	return r, nil
 }
 
 // end follows a command that was started to its end.
@@ -120,6 +81,9 @@ func (r *running) end() error {
 			failure = &Error{Op: opExec, Kind: KindInternal, Stage: StageCommand, Err: failure, Sent: true,
 				Text: "write output: " + failure.Error()}
 		}
+	}
+	if r.sup != nil {
+		failure = r.settle(failure)
 	}
 	return failure
 }
@@ -149,6 +113,14 @@ type running struct {
 	lent    bool          // an agent is lent to the host until the end
 	patient bool          // the drain time is one of silence
 	ready   chan struct{} // closed when the host has agreed to run the command
+
+	sup     *supervised     // nil: the command is sent as it is
+	over    <-chan struct{} // the caller has given the command up; nil once that was seen
+	leave   <-chan struct{} // and does not wait for its end
+	gone    chan struct{}   // closed when the command is done with
+	givenUp bool
+	left    bool
+	ending  bool // the guard was asked to end the command
 }
 
 // start sends the command and reads its streams.
@@ -177,10 +149,18 @@ func (r *running) request(cmd Command) reply {
 	if cmd.Shell {
 		what, request = "shell", "shell"
 	} else {
-		payload = appendString(make([]byte, 0, 4+len(cmd.Text)), cmd.Text)
+		text := cmd.Text
+		if r.sup != nil {
+			text = r.sup.line()
+		}
+		payload = appendString(make([]byte, 0, 4+len(text)), text)
 	}
 	ok, err := ch.SendRequest(request, true, payload)
 	switch {
+	case ok && r.sup != nil:
+		if cmd.Stdin != nil {
+			go r.feed(cmd.Stdin)
+		}
 	case ok && cmd.Stdin == nil:
 		ch.CloseWrite()
 	case ok:
@@ -251,6 +231,10 @@ func (r *running) wait() error {
 		case <-r.done:
 			ended++
 		case <-r.limit.c:
+			if r.ending {
+				r.stop()
+				return nil
+			}
 			if r.exited && (r.out.behind() || r.err.behind()) {
 				r.limit = newLimit(drainAgain)
 				continue
@@ -267,13 +251,26 @@ func (r *running) wait() error {
 			e := timeoutError(opExec, StageChannel, r.c.limits.Channel)
 			e.Sent = true
 			return e
-		case <-r.ctx.Done():
+		case <-r.leave:
+			r.givenUp, r.left = true, true
 			r.stop()
-			e := canceledError(r.ctx, opExec, StageCommand)
-			e.Sent = true
-			return e
+			return r.canceled()
+		case <-r.over:
+			r.over, r.givenUp = nil, true
+			if r.endSupervised() {
+				continue
+			}
+			r.stop()
+			return r.canceled()
 		}
 	}
+}
+
+// canceled is the error of a command that its caller gave up.
+func (r *running) canceled() error {
+	e := canceledError(r.ctx, opExec, StageCommand)
+	e.Sent = true
+	return e
 }
 
 // note takes a request of the host on the command's channel (RFC 4254 section 6.10).
@@ -304,6 +301,9 @@ func (r *running) drain() {
 	r.res.Took = time.Since(r.began)
 	r.out.exited.Store(r.out.n.Load())
 	r.err.exited.Store(r.err.n.Load())
+	if r.ending { // until the guard has told
+		return
+	}
 	r.limit.stop()
 	r.limit = newLimit(DrainTime)
 }
@@ -328,7 +328,7 @@ func (r *running) answered(a reply) error {
 	switch {
 	case a.ok:
 		close(r.ready)
-		if !r.exited {
+		if !r.exited && !r.ending {
 			r.limit.stop()
 			r.limit = limit{}
 		}
@@ -405,6 +405,7 @@ func (r *running) stop() {
 // finish lets go of the streams and of the channel. After it nothing is written
 // to the caller's writers.
 func (r *running) finish() {
+	close(r.gone)
 	r.bound(-1)
 	r.c.takeBack(r.lent)
 	r.res.StdoutBytes = r.out.close()
@@ -443,6 +444,7 @@ func (r *running) copy(s *sink, from io.Reader) {
 		s.write(buf[:n], n == len(buf))
 		passed()
 		if err != nil {
+			s.rest()
 			break
 		}
 		if n == len(buf) && n < bigRead {

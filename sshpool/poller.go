@@ -275,14 +275,14 @@ func (p *Poller) exec(ctx context.Context, host string, op scheduler.Exec) (any,
 		if err != nil {
 			return scheduler.ExecResult{}, outcome(err)
 		}
-		r, err := l.conn.Run(ctx, Command{Text: op.Command, Stdout: op.Stdout, Stderr: op.Stderr, OfferEnv: t.OfferEnv})
+		r, err := l.conn.Run(ctx, p.command(op, t))
 		var e *Error
 		if n == 1 && !fresh && errors.As(err, &e) && e.Kind == KindConnLost && !e.Sent {
 			continue
 		}
 		return scheduler.ExecResult{ExitCode: r.ExitCode, HasExit: r.HasExit, Signal: r.Signal,
 			StdoutBytes: r.StdoutBytes, StderrBytes: r.StderrBytes,
-			Lingering: r.Lingering, Took: r.Took}, outcome(err)
+			Lingering: r.Lingering, Took: r.Took, Supervised: scheduler.Supervised(r.Supervised)}, outcome(err)
 	}
 }
 
@@ -307,6 +307,15 @@ func (p *Poller) use(ctx context.Context, host string, op scheduler.Use) error {
 		}
 		return outcome(err)
 	}
+}
+
+// command is what an op asks of a connection.
+func (p *Poller) command(op scheduler.Exec, t Target) Command {
+	c := Command{Text: op.Command, Stdout: op.Stdout, Stderr: op.Stderr, OfferEnv: t.OfferEnv, leave: p.ctx.Done()}
+	if !op.Raw {
+		c.Supervise = &Supervision{KillAfter: op.KillAfter, KeepRunning: op.KeepRunning, Shell: op.Shell, Dir: op.Dir}
+	}
+	return c
 }
 
 // outcome says what an error means for its host.

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"fleet/internal/remote"
 )
 
 // sink is one output stream on its way to the caller's writer.
@@ -19,6 +21,17 @@ type sink struct {
 
 	writing atomic.Bool  // a write is under way
 	wrote   atomic.Int64 // when the last one ended, in ns since 1970; 0 is never
+
+	filter *remote.Stream // of a supervised command, else nil
+}
+
+// rest is called at the end of the stream.
+func (s *sink) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.filter != nil && !s.closed {
+		s.pass(s.filter.Rest())
+	}
 }
 
 // write passes p on; more says that there may be more to read now.
@@ -26,7 +39,18 @@ func (s *sink) write(p []byte, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.more = more
-	if len(p) == 0 || s.closed {
+	if s.closed {
+		return
+	}
+	if s.filter != nil {
+		p = s.filter.Pass(p)
+	}
+	s.pass(p)
+}
+
+// pass counts p and hands it to the writer.
+func (s *sink) pass(p []byte) {
+	if len(p) == 0 {
 		return
 	}
 	s.n.Add(int64(len(p)))

@@ -16,8 +16,14 @@ import (
 
 // Command is one shell command, run once on each host.
 type Command struct {
-	// Line is read by the login shell of the host's user, as ssh does.
-	Line string
+	// Exec is what each host is asked for, but for its streams: Stdout and Stderr
+	// are set by Output. Its Command is read by the login shell of the host's user,
+	// as ssh does, unless it says otherwise.
+	Exec scheduler.Exec
+	// For, where not nil, changes that for one host. It is called once a host, just
+	// before the command is sent, on the scheduler's loop, and sends nothing itself;
+	// after an error the command is not sent.
+	For func(host string, e *scheduler.Exec) error
 	// Limit is the longest that the command may take once it was sent; 0 is no limit.
 	Limit time.Duration
 	// Output says where a host's output goes. It is called on the scheduler's loop
@@ -43,12 +49,17 @@ func (c Command) Program() scheduler.Program {
 			res.Err = err
 			return res, err
 		}
-		var stdout, stderr io.Writer
+		e := c.Exec
+		if c.For != nil {
+			if err := c.For(r.Host(), &e); err != nil {
+				return res, err
+			}
+		}
 		if c.Output != nil {
-			stdout, stderr = c.Output(r.Host())
+			e.Stdout, e.Stderr = c.Output(r.Host())
 		}
 		res.Sent = true
-		res.Exec, err = r.Exec(scheduler.Exec{Command: c.Line, Stdout: stdout, Stderr: stderr}, c.Limit)
+		res.Exec, err = r.Exec(e, c.Limit)
 		if err != nil {
 			return res, err
 		}

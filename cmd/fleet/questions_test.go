@@ -88,7 +88,7 @@ func askedCommand(t *testing.T, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, append(args, "web01", "--", "true")...)
+	cmd := exec.Command(exe, append(args, "--raw", "web01", "--", "true")...)
 	dir := t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TERM=xterm", "FLEET_SSH_CONFIG=none", "FLEET_INVENTORY=" + asker(t)}
 	return cmd

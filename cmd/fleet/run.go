@@ -27,6 +27,7 @@ type runOptions struct {
 	retry     retryFlags
 	show      showFlags
 	record    recordFlags
+	command   commandFlags
 	timeout   time.Duration
 	argv      bool
 }
@@ -67,6 +68,7 @@ Output goes to standard output, everything else to standard error.`,
 	o.guard.declare(e, c)
 	o.retry.declare(c)
 	o.show.declare(c)
+	o.command.declare(c)
 	o.record.declare(c)
 	o.compare.declare(c)
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for the command on a host, from its start (default: no limit)")
@@ -120,12 +122,16 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	if o.timeout < 0 {
 		return usagef("--timeout %v: a time cannot be negative", o.timeout)
 	}
+	how, err := o.command.how()
+	if err != nil {
+		return err
+	}
 	sink, err := o.sink(e, hosts)
 	if err != nil {
 		return err
 	}
 	req := engine.Request{
-		Hosts: hosts, Command: line, Timeout: o.timeout,
+		Hosts: hosts, Command: line, How: how, Timeout: o.timeout,
 		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
 	}
 	if err := errors.Join(o.rollout.apply(&req), o.retry.apply(&req)); err != nil {

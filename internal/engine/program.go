@@ -39,7 +39,7 @@ type Job struct {
 func (r *Run) program(res *results) scheduler.Program {
 	work := r.req.Work
 	if work == nil {
-		p := tasks.Command{Line: r.req.Command, Limit: r.req.Timeout, Output: res.output}.Program()
+		p := r.command(res).Program()
 		retry := r.req.Retry
 		if retry.Times == 0 {
 			return p

@@ -17,6 +17,12 @@ type Request struct {
 	Kept    *Kept
 	Hosts   []*inventory.Host
 	Command string
+	// How says how Command is run; its own Command, Stdout and Stderr count for
+	// nothing.
+	How scheduler.Exec
+	// For, where not nil, changes for one host what is asked of it, as in
+	// tasks.Command.
+	For func(host *inventory.Host, e *scheduler.Exec) error
 	// Work, where not nil, is done on each host in place of Command, which then
 	// only says what the run is called.
 	Work *Work

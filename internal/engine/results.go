@@ -144,6 +144,8 @@ func (r *results) result(ev scheduler.Event) event.Result {
 		res.Attempts, res.Connect = v.Connect.Attempts, v.Connect.Took
 		res.Run, res.Signal, res.Lingering = v.Exec.Took, v.Exec.Signal, v.Exec.Lingering
 		res.StdoutBytes, res.StderrBytes = v.Exec.StdoutBytes, v.Exec.StderrBytes
+		s := v.Exec.Supervised
+		res.PID, res.Left, res.Noise, res.NoiseBytes = s.PID, s.Left, s.Noise, s.NoiseBytes
 		if v.Exec.HasExit {
 			res.ExitCode = &v.Exec.ExitCode
 		}
@@ -157,6 +159,9 @@ func (r *results) result(ev scheduler.Event) event.Result {
 	}
 	if s := r.open[ev.Host]; s != nil {
 		delete(r.open, ev.Host)
+		if v, ok := ev.Value.(*tasks.CommandResult); ok || ev.Value == nil && r.jobs[ev.Host] == nil {
+			res.Kill = killOf(res, v)
+		}
 		var cut [2]bool
 		res.Stdout, cut[0] = s.stdout.end()
 		res.Stderr, cut[1] = s.stderr.end()
@@ -167,6 +172,20 @@ func (r *results) result(ev scheduler.Event) event.Result {
 		res.Unstored = res.Stdout.Truncated() || res.Stderr.Truncated()
 	}
 	return res
+}
+
+// killOf says what became of a command that was sent and given up. Where the
+// run did not wait for it (v is nil), nobody knows.
+func killOf(res event.Result, v *tasks.CommandResult) event.Kill {
+	givenUp := res.Outcome == scheduler.Canceled ||
+		res.Outcome == scheduler.Failed && res.Cause != nil && res.Cause.Kind == scheduler.KindTimeout
+	switch {
+	case v != nil && v.Exec.Supervised.Killed:
+		return event.Killed
+	case v != nil && v.Exec.Supervised.Unkilled, givenUp:
+		return event.KillUnconfirmed
+	}
+	return ""
 }
 
 // KeyDetail says which keys were known and which was shown, where err is that a

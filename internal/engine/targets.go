@@ -121,7 +121,6 @@ func unsupported(hosts []*inventory.Host) error {
 		set     func(*inventory.Host) bool
 	}{
 		{"become", func(h *inventory.Host) bool { return h.Become }},
-		{"shell", func(h *inventory.Host) bool { return h.Shell != "" }},
 	} {
 		var names []string
 		for _, h := range hosts {

@@ -36,6 +36,15 @@ type Output struct {
 	Time   time.Time
 }
 
+// Kill says what became of a command that was given up: by a limit, a deadline, a
+// stop. It is empty for all others.
+type Kill string
+
+const (
+	Killed          Kill = "killed"           // it is gone from its host, with all that it started
+	KillUnconfirmed Kill = "kill_unconfirmed" // it is not, or that is not known
+)
+
 // Result is how one host ended. Each host of a run has exactly one.
 type Result struct {
 	Host        string
@@ -46,11 +55,16 @@ type Result struct {
 	Signal      string           // without SIG; empty if none
 	StdoutBytes int64            // all that the host wrote, kept or not
 	StderrBytes int64
-	Truncated   bool // more was written than was kept
-	Unstored    bool // Truncated, by a fault in keeping it and not by the limit
-	Lingering   bool // a background child kept the output open past the drain time
-	Attempts    int  // connection attempts
-	Tries       int  // how often the host was tried; above 1 only where retries were asked for
+	Truncated   bool   // more was written than was kept
+	Unstored    bool   // Truncated, by a fault in keeping it and not by the limit
+	Lingering   bool   // a background child kept the output open past the drain time
+	Kill        Kill   // of a command that was given up
+	PID         int    // of the command on its host; 0 where that is not known
+	Left        []int  // its processes that are still there, with KillUnconfirmed and as far as is known
+	Noise       string // the beginning of what the login shell wrote before the command, which is no output; safe to show
+	NoiseBytes  int64  // all of that
+	Attempts    int    // connection attempts
+	Tries       int    // how often the host was tried; above 1 only where retries were asked for
 	Connect     time.Duration
 	Run         time.Duration
 	Time        time.Time

@@ -68,7 +68,9 @@ type Lab struct {
 	stop     func() bool   // takes back the link to Start's context
 	running  sync.WaitGroup
 	halfOpen gauge
-	open     gauge
+
+	supervised sync.Map // sessions under way by the nonce of their command
+	open       gauge
 }
 
 // Start starts the fleet and returns when every host listens. The fleet ends

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
+
+	"fleet/internal/remote"
 )
 
 // Shell answers one command of one host, as the login shell of its user would.
@@ -105,6 +107,9 @@ type session struct {
 	done    chan struct{} // closed when the command has ended
 	written atomic.Int64  // bytes of output, for faults that count them
 	filed   atomic.Int64  // bytes of files, for the same
+
+	sent  *remote.Sent // the command is supervised, and not by a real shell
+	asked atomic.Bool  // it was asked to end by its lifeline
 }
 
 // signalError is why a command's context ended: the client's signal request.
@@ -170,11 +175,18 @@ func (s *session) request(r *ssh.Request) bool {
 func (s *session) start(r *ssh.Request) {
 	s.started = true
 	var v struct{ Command string }
+	command := ""
 	if r.Type == "exec" {
 		if ssh.Unmarshal(r.Payload, &v) != nil {
 			return
 		}
-		s.host.record(v.Command)
+		if _, _, isLook := remote.ParseLook(v.Command); !isLook {
+			command = s.unwrap(v.Command)
+			s.host.record(command)
+		}
+		if s.sent == nil {
+			command = v.Command
+		}
 	}
 	if s.host.behavior.muteExec {
 		return
@@ -188,7 +200,10 @@ func (s *session) start(r *ssh.Request) {
 			s.end(Exit{})
 			return
 		}
-		s.run(ctx, r.Type == "shell", v.Command)
+		if s.answerLook(ctx, command) {
+			return
+		}
+		s.run(ctx, r.Type == "shell", command)
 	}()
 }
 
@@ -201,11 +216,17 @@ func (s *session) run(ctx context.Context, interactive bool, line string) {
 	for _, f := range b.output {
 		c.Stdout, c.Stderr = f(ctx, s, c.Stdout), f(ctx, s, c.Stderr)
 	}
+	if s.sent != nil {
+		s.begin(c)
+	}
 	var exit Exit
 	if b.run != nil {
 		exit = b.run(ctx, s, c)
 	} else {
 		exit = s.host.lab.shell(ctx, c)
+	}
+	if s.sent != nil {
+		s.finish()
 	}
 	if b.end != nil && !b.end(ctx, s, exit) {
 		return

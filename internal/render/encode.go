@@ -112,7 +112,29 @@ func appendResult(dst []byte, r *event.Result) []byte {
 	dst = strconv.AppendInt(append(dst, `,"connect_ms":`...), r.Connect.Milliseconds(), 10)
 	dst = strconv.AppendInt(append(dst, `,"run_ms":`...), r.Run.Milliseconds(), 10)
 	dst = appendTransfer(dst, r.Transfer)
+	dst = appendSupervised(dst, r)
 	return appendTime(append(dst, `,"time":`...), r.Time)
+}
+
+// appendSupervised appends the members that only some results have.
+func appendSupervised(dst []byte, r *event.Result) []byte {
+	if r.Kill != "" {
+		dst = appendString(append(dst, `,"kill":`...), string(r.Kill))
+		dst = strconv.AppendInt(append(dst, `,"pid":`...), int64(r.PID), 10)
+		dst = append(dst, `,"left":[`...)
+		for i, pid := range r.Left {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = strconv.AppendInt(dst, int64(pid), 10)
+		}
+		dst = append(dst, ']')
+	}
+	if r.NoiseBytes > 0 {
+		dst = strconv.AppendInt(append(dst, `,"noise_bytes":`...), r.NoiseBytes, 10)
+		dst = appendString(append(dst, `,"noise":`...), r.Noise)
+	}
+	return dst
 }
 
 func appendCause(dst []byte, c *scheduler.Cause) []byte {

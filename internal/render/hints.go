@@ -3,6 +3,7 @@ package render
 import (
 	"strings"
 
+	"fleet/internal/event"
 	"fleet/scheduler"
 )
 
@@ -18,7 +19,7 @@ var hints = map[string]string{
 	"timeout/kex":         "the key exchange does not end: an overloaded host, or a path that drops large packets; --connect-timeout gives it longer",
 	"timeout/auth":        "the login is slow (PAM, LDAP, reverse DNS on the host, or an agent that waits); --connect-timeout gives it longer",
 	"timeout/channel":     "logged in, but the host opens no session: an overloaded host, or its MaxSessions is used up",
-	"timeout/command":     "the command ran longer than -t allows; it was asked to end (TERM), but what ignores that may still run on the host",
+	"timeout/command":     "the command ran longer than -t allows",
 	"timeout/host":        "the whole work on a host took longer than allowed",
 	"timeout/run":         "the run was longer than --deadline allows; -f lets more hosts run at once",
 	"throttled":           "servers turn connections away (MaxStartups, PerSourcePenalties): wait a while, or lower -f; --connect-timeout 60s leaves time to try again",
@@ -51,12 +52,12 @@ var hints = map[string]string{
 	"local":               "the trouble is with a file on this machine",
 	"mismatch":            "what arrived is not what was sent, so it was thrown away: a bad disk, bad memory, or somebody else wrote to it",
 	"changed":             "the file changed while it was read: move a copy that nobody writes to",
-	"no_shell":            "moving files takes a POSIX shell with find and tar on the host, for this user",
+	"no_shell":            "--raw sends a command as it is, to devices and accounts without a POSIX shell; moving files takes one with find and tar",
 	"conflict":            "--delete lets what is of another kind be replaced",
 	"unsafe":              "what was refused is told above; --exclude leaves it out, and --links skip leaves out links",
 	"max_delete":          "--dry-run shows what would be deleted; --max-delete N allows more",
 	"protocol":            "what answers there does not speak SSH as it should: is it the right port? -p or port in hosts.yaml sets another",
-	"canceled":            "commands that ran were asked to end (TERM); what ignores that may still run on the canceled hosts",
+	"unkilled":            "kill unconfirmed: fleet did not see the command end on the host, so that it may still run: look there before you repeat it",
 	"internal":            "a fault of fleet itself: please report it with the text above",
 }
 
@@ -81,24 +82,27 @@ func Hint(kind scheduler.Kind, stage scheduler.Stage) string {
 // appendHints writes each hint that applies once.
 func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 	seen := make(map[string]bool)
+	tell := func(hint string) {
+		if hint != "" && !seen[hint] {
+			seen[hint] = true
+			p = append(p, b.wrap(b.o.Prog+": hint: ", hint)...)
+		}
+	}
 	for _, c := range causes {
 		h := hintFor(c.cause)
 		switch c.outcome { // whatever the cause: what may have run matters most
 		case scheduler.Lost:
 			h = hints["conn_lost"]
-		case scheduler.Skipped:
+		case scheduler.Skipped, scheduler.Canceled:
 			h = ""
-		case scheduler.Canceled:
-			h = hints["canceled"]
 		}
 		if b.tally.files.any && (c.outcome == scheduler.Lost || c.outcome == scheduler.Canceled) {
 			h = hints["conn_lost/transfer"]
 		}
-		if h == "" || seen[h] {
-			continue
+		tell(h)
+		if c.kill == event.KillUnconfirmed {
+			tell(hints["unkilled"])
 		}
-		seen[h] = true
-		p = append(p, b.wrap(b.o.Prog+": hint: ", h)...)
 	}
 	return p
 }

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,7 @@ func (b *base) summary(s event.Summary) []byte {
 	if s.Halted {
 		p = b.appendRemark(p, b.tally.oks, "ok")
 	}
+	p = b.appendNoise(p)
 	causes := b.tally.sortedCauses()
 	p = b.appendCauses(p, causes)
 	p = b.appendDifference(p)
@@ -75,6 +77,16 @@ func (b *base) appendRemark(p []byte, hosts []string, text string) []byte {
 		return p
 	}
 	return b.appendOf(p, hosts, text)
+}
+
+// appendNoise tells what login shells wrote where nobody asked them.
+func (b *base) appendNoise(p []byte) []byte {
+	b.tally.mu.Lock()
+	defer b.tally.mu.Unlock()
+	for _, text := range slices.Sorted(maps.Keys(b.tally.noise)) {
+		p = b.appendRemark(p, b.tally.noise[text], "written by the login shell before the command, and left out: "+SafeLine(text))
+	}
+	return p
 }
 
 // appendCounts writes "5 hosts in 1.2s: ok 3 · failed 2".
@@ -147,6 +159,7 @@ func (t *tally) sortedCauses() []foldedCause {
 			cmp.Compare(x.cause.Text, y.cause.Text),
 			cmp.Compare(x.cause.Kind, y.cause.Kind),
 			cmp.Compare(x.cause.Stage, y.cause.Stage),
+			cmp.Compare(x.kill, y.kill),
 		)
 	})
 	return all
@@ -192,11 +205,14 @@ func causeText(k causeKey) string {
 	text = cutText(text, causeMax)
 	text = SafeLine(text)
 	switch {
-	case k.outcome != scheduler.Lost:
-	case k.cause.Stage == scheduler.StageTransfer:
+	case k.outcome == scheduler.Lost && k.cause.Stage == scheduler.StageTransfer:
 		text += "; some files may be in their place"
-	default:
+	case k.outcome == scheduler.Lost:
 		text += "; the command may have run"
+	case k.kill == event.Killed:
+		text += "; killed"
+	case k.kill == event.KillUnconfirmed:
+		text += "; kill unconfirmed"
 	}
 	return text
 }
@@ -233,7 +249,7 @@ func appendVerbose(p []byte, r event.Result) []byte {
 	p = append(p, SafeLine(r.Host)...)
 	p = append(p, ": "+string(r.Outcome)...)
 	if r.Cause != nil {
-		p = append(p, ": "+causeText(causeKey{r.Outcome, *r.Cause})...)
+		p = append(p, ": "+causeText(causeKey{r.Outcome, *r.Cause, r.Kill})...)
 	}
 	var notes []string
 	if r.Connect > 0 {

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ const (
 type causeKey struct {
 	outcome scheduler.Outcome
 	cause   scheduler.Cause
+	kill    event.Kill
 }
 
 // tally counts hosts as they start and end.
@@ -38,6 +40,7 @@ type tally struct {
 	unkept  []string                         // hosts with output that could not be kept
 	later   []string                         // hosts that were ok, but not at the first try
 	open    []string                         // hosts with a process left that held the output open
+	noise   map[string][]string              // hosts by what their login shell wrote before the command
 	oks     []string                         // of a run that may halt
 	guarded bool
 	phase   string   // what the run waits for between its batches
@@ -87,6 +90,12 @@ func (t *tally) result(r event.Result) {
 		t.open = append(t.open, r.Host)
 	}
 	t.transferred(r)
+	if r.NoiseBytes > 0 {
+		if t.noise == nil {
+			t.noise = make(map[string][]string)
+		}
+		t.noise[r.Noise] = append(t.noise[r.Noise], r.Host)
+	}
 	if r.Outcome == scheduler.OK {
 		if r.Tries > 1 {
 			t.later = append(t.later, r.Host)
@@ -96,23 +105,45 @@ func (t *tally) result(r event.Result) {
 		}
 		return
 	}
-	key := causeKey{outcome: r.Outcome}
+	key := causeKey{outcome: r.Outcome, kill: r.Kill}
 	if r.Cause != nil {
 		key.cause = *r.Cause
 	} else {
 		key.cause.Text = string(r.Outcome)
 	}
 	t.causes[key] = append(t.causes[key], r.Host)
-	if r.Detail == "" {
-		return
+	if text := leftText(r); text != "" {
+		t.detail(key, text, r.Host)
 	}
+	if r.Detail != "" {
+		t.detail(key, r.Detail, r.Host)
+	}
+}
+
+// leftText says which processes of a command that was given up are still there.
+func leftText(r event.Result) string {
+	switch {
+	case r.Kill != event.KillUnconfirmed || r.PID == 0:
+		return ""
+	case len(r.Left) == 0:
+		return fmt.Sprintf("process %d", r.PID)
+	}
+	pids := make([]string, len(r.Left))
+	for i, pid := range r.Left {
+		pids[i] = strconv.Itoa(pid)
+	}
+	return "still there: process " + strings.Join(pids, ", ")
+}
+
+// detail notes what key leaves out of a host.
+func (t *tally) detail(key causeKey, text, host string) {
 	if t.details == nil {
 		t.details = make(map[causeKey]map[string][]string)
 	}
 	if t.details[key] == nil {
 		t.details[key] = make(map[string][]string)
 	}
-	t.details[key][r.Detail] = append(t.details[key][r.Detail], r.Host)
+	t.details[key][text] = append(t.details[key][text], host)
 }
 
 // notOK says that some host did not end ok.

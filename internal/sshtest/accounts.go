@@ -1,6 +1,7 @@
 package sshtest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,12 +15,12 @@ import (
 // in which the user's home is the server's folder and the password, where one
 // is given, is right. As root that is a mount namespace over /etc; for other
 // users, or where namespaces are not allowed, Debian's libnss-wrapper.
-func (s *Server) useAccounts(cmd *exec.Cmd, password string) {
+func (s *Server) useAccounts(cmd *exec.Cmd, o *options) {
 	s.t.Helper()
-	s.writeAccounts(password)
+	s.writeAccounts(o.password, s.loginShell(o.shell))
 	if os.Getuid() == 0 && canMount() {
-		const script = `mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/shadow && shift 2 && exec "$@"`
-		cmd.Args = append([]string{"/bin/sh", "-c", script, "sh", s.path("passwd"), s.path("shadow")}, cmd.Args...)
+		const script = `for f in passwd shadow shells; do mount --bind "$1/$f" /etc/$f || exit; done; shift; exec "$@"`
+		cmd.Args = append([]string{"/bin/sh", "-c", script, "sh", s.Dir}, cmd.Args...)
 		cmd.Path = "/bin/sh"
 		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
 		return
@@ -40,7 +41,7 @@ func canMount() bool {
 }
 
 // writeAccounts copies the machine's passwd with the user's line changed.
-func (s *Server) writeAccounts(password string) {
+func (s *Server) writeAccounts(password, shell string) {
 	s.t.Helper()
 	me, err := user.Current()
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *Server) writeAccounts(password string) {
 		s.t.Fatal(err)
 	}
 	var passwd strings.Builder
-	fmt.Fprintf(&passwd, "%s:x:%s:%s::%s:/bin/sh\n", me.Username, me.Uid, me.Gid, s.Dir)
+	fmt.Fprintf(&passwd, "%s:x:%s:%s::%s:%s\n", me.Username, me.Uid, me.Gid, s.Dir, shell)
 	for line := range strings.Lines(string(old)) {
 		if !strings.HasPrefix(line, me.Username+":") {
 			passwd.WriteString(line)
@@ -67,5 +68,21 @@ func (s *Server) writeAccounts(password string) {
 		hash = string(out)
 	}
 	s.write("passwd", passwd.String(), 0o644)
+	s.write("shells", shell+"\n", 0o644)
 	s.write("shadow", fmt.Sprintf("%s:%s:19000:0:99999:7:::\n", me.Username, hash), 0o600)
+}
+
+// loginShell is the path of the user's shell: /bin/sh, or what was asked for.
+func (s *Server) loginShell(path string) string {
+	switch filepath.Base(path) {
+	case ".":
+		return "/bin/sh"
+	case "busybox": // is a shell by the name sh
+		link := s.path("sh")
+		if err := os.Symlink(path, link); err != nil && !errors.Is(err, os.ErrExist) {
+			s.t.Fatal(err)
+		}
+		return link
+	}
+	return path
 }

@@ -53,6 +53,7 @@ type options struct {
 	args      []string // of dropbear
 	noSFTP    bool
 	password  string
+	shell     string
 }
 
 // Listen sets the addresses to listen on; 127.0.0.1 to 127.0.0.4 without it.
@@ -89,6 +90,12 @@ func Args(args ...string) Option {
 // passwd and shadow files; those of the machine are not touched.
 func Password(password string) Option {
 	return func(o *options) { o.password = password }
+}
+
+// Shell makes the program of that path the user's login shell, as Password does
+// with a password.
+func Shell(path string) Option {
+	return func(o *options) { o.shell = path }
 }
 
 // mustHave marks a test as one that needs a real server: it fails where such tests
@@ -215,8 +222,8 @@ func (s *Server) begin(o *options, argv []string, ready func(string) bool) bool 
 	cmd.Stderr = w
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + s.Dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if o.password != "" || s.Name == "dropbear" {
-		s.useAccounts(cmd, o.password)
+	if o.password != "" || o.shell != "" || s.Name == "dropbear" {
+		s.useAccounts(cmd, o)
 	}
 	err = cmd.Start()
 	w.Close()

@@ -53,7 +53,7 @@ func TinySSH(t testing.TB) *Server {
 	if os.Getuid() != 0 || !canMount() {
 		missing(t, "%s needs root with mount namespaces", t.Name())
 	}
-	s.writeAccounts("")
+	s.writeAccounts("", "/bin/sh")
 	s.rewrite("passwd", "::"+s.Dir+":", "::"+tinyHome+":")
 	s.serveEach(ln, program, s.path("hostkeys"))
 	return s

@@ -114,7 +114,8 @@ var grounds = map[string][]string{
 	"internal/cron":     {},
 	"internal/output":   {},
 	"internal/socks":    {},
-	"internal/lab":      {},
+	"internal/remote":   {},
+	"internal/lab":      {"internal/remote"},
 	"internal/redact":   {},
 	"internal/record":   {"internal/event", "internal/output", "internal/redact", "scheduler"},
 	"internal/event":    {"internal/output", "scheduler"},
@@ -127,8 +128,8 @@ var grounds = map[string][]string{
 	"internal/facts":    reach,
 	"sshpool/hostkeys":  {},
 	"sshpool/sshconfig": {},
-	"sshpool":           {"scheduler", "sshpool/hostkeys", "sshpool/sshconfig"},
-	"tasks":             {"scheduler", "inventory"},
+	"sshpool":           {"internal/remote", "scheduler", "sshpool/hostkeys", "sshpool/sshconfig"},
+	"tasks":             {"internal/remote", "scheduler", "inventory"},
 	"internal/engine":   {"inventory", "scheduler", "sshpool", "sshpool/hostkeys", "sshpool/sshconfig", "tasks", "internal/event", "internal/output"},
 }
 

@@ -1,0 +1,86 @@
+package lab
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+
+	"fleet/internal/remote"
+)
+
+// A host of the lab has no shell that could run the lines of sh which fleet puts
+// in front of a command. It knows them when it sees them, runs the command alone,
+// and does by itself what they do.
+
+// real says that the shell of the hosts is one.
+func (l *Lab) real() bool { return l.cfg.RealShell && l.cfg.Shell == nil }
+
+// unwrap finds the command within what was sent, for hosts that have no real
+// shell.
+func (s *session) unwrap(line string) string {
+	sent, ok := remote.ParseLine(line)
+	if !ok {
+		return line
+	}
+	if !s.host.lab.real() {
+		s.sent = &sent
+	}
+	return sent.Spec.Command
+}
+
+// begin does what comes before the command, and follows its lifeline.
+func (s *session) begin(c *Command) {
+	pid := int(1000 + s.host.sessions.Load())
+	line := s.sent.Begins(remote.Began{PID: pid, Guard: pid + 1})
+	io.WriteString(s.ch, line)
+	io.WriteString(s.ch.Stderr(), line)
+	s.host.lab.supervised.Store(s.sent.Nonce, s)
+	if s.sent.Spec.Stdin || s.sent.Spec.TTY {
+		return
+	}
+	in := c.Stdin
+	c.Stdin = bytes.NewReader(nil)
+	s.host.lab.running.Add(1)
+	go func() { // until the channel is closed
+		defer s.host.lab.running.Done()
+		_, err := bufio.NewReader(in).ReadString('\n')
+		if err == nil || !s.sent.Spec.Keep {
+			s.asked.Store(true)
+			s.stop(signalError("TERM"))
+		}
+	}()
+}
+
+// finish tells how the command was ended, if it was.
+func (s *session) finish() {
+	if s.asked.Load() {
+		io.WriteString(s.ch.Stderr(), s.sent.Ends(remote.Report{}))
+	}
+	s.host.lab.supervised.Delete(s.sent.Nonce)
+}
+
+// answerLook ends the command that is asked for, if that is wanted, and says
+// that nothing is left of it.
+func (s *session) answerLook(ctx context.Context, line string) bool {
+	if s.host.lab.real() {
+		return false
+	}
+	sent, end, ok := remote.ParseLook(line)
+	if !ok {
+		return false
+	}
+	if v, found := s.host.lab.supervised.Load(sent.Nonce); found {
+		other := v.(*session)
+		if end {
+			other.stop(signalError("TERM"))
+		}
+		select {
+		case <-other.done:
+		case <-ctx.Done():
+		}
+	}
+	io.WriteString(s.ch, sent.Ends(remote.Report{}))
+	s.end(Exit{})
+	return true
+}

@@ -1,0 +1,77 @@
+package remote
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// look waits for the guard to have done its work, then tells what is left of the
+// command. Flag e asks the guard for that first, by a folder: it may be another
+// user's, who takes no signal from us.
+const look = `
+m=fleet-$2 f=$3 c=$4 r=$5 h=" "
+case $f in
+*e*)
+	for x in /dev/shm /tmp /var/tmp; do
+		mkdir "$x/.$m" 2>/dev/null && break
+		x=
+	done ;;
+*) x= ;;
+esac
+e=$(date +%s)
+e=$((e+$6))
+while [ $r -gt 1 ]; do
+	if [ -d /proc/self ]; then
+		[ -d /proc/$r ] || break
+	else
+		ps -p $r >/dev/null || break
+	fi
+	[ $(date +%s) -lt $e ] || break
+	sleep 0.1 2>/dev/null || sleep 1
+done
+[ -z "$x" ] || rmdir "$x/.$m"
+t 2>/dev/null
+echo "$m end$v"
+`
+
+const lookPrefix = `exec /bin/sh -c 'eval "$1"' fleet `
+
+// Look is what is sent, beside a command that was sent with nonce, to learn what
+// is left of it. With end the guard is asked to end the command first, which is
+// for commands that have the standard input. The answer comes within about limit.
+func Look(nonce string, is Began, end bool, limit time.Duration) string {
+	flags := "-"
+	if end {
+		flags += "e"
+	}
+	return lookPrefix + words(pack(find+look), nonce, flags,
+		strconv.Itoa(is.PID), strconv.Itoa(is.Guard), seconds(limit))
+}
+
+// ParseLook reads what Look made: which command is asked for, and whether it is to
+// be ended; ok says that Look did.
+func ParseLook(line string) (s Sent, end, ok bool) {
+	if !strings.HasPrefix(line, lookPrefix) {
+		return s, false, false
+	}
+	list, ok := unquote(line)
+	if !ok || len(list) != 11 || list[4] != "fleet" || list[5] != pack(find+look) {
+		return s, false, false
+	}
+	return Sent{Nonce: list[6]}, strings.Contains(list[7], "e"), true
+}
+
+// ReadLook finds the answer to Look in the output; nil if there is none.
+func ReadLook(nonce string, out []byte) *Report {
+	mark := "fleet-" + nonce + " end"
+	i := strings.LastIndex(string(out), mark)
+	if i < 0 {
+		return nil
+	}
+	line, _, whole := strings.Cut(string(out[i+len(mark):]), "\n")
+	if !whole {
+		return nil
+	}
+	return parseReport(strings.Fields(line))
+}

@@ -1,0 +1,288 @@
+package remote
+
+import (
+	"strings"
+	"sync"
+)
+
+// The scripts below are read by the host's /bin/sh: POSIX.1-2017 and no more, and
+// no program but those of a minimal system (sleep, date; setsid and head where
+// they are needed; ps where there is no /proc). They hold no single quote and no
+// backslash, and once packed no line break. Their variables:
+//
+//	m  what a line of ours begins with: "fleet-" and the nonce
+//	c  the process that is, or becomes, the command; leader of its session
+//	r  the guard
+//	f  flags, see the constants in line.go
+//	g  grace between TERM and KILL, in seconds
+//	l  the process that the SSH server started, and q its parent
+//	a  1 where somebody asked for the end
+//	v  the processes of the command that are alive, " 1 2 3 "; h all that were seen
+
+// find sets v to the processes of the command: those in the session of c, and
+// what descends from c or from one that was seen before. The guard and what it
+// started are not among them, and neither are the dead that nobody has waited
+// for (Z). Fields are those of proc(5) and ps(1).
+const find = `
+t() {
+	w=
+	if [ -r /proc/self/stat ]; then
+		for x in /proc/[0-9]*/stat; do
+			y=
+			while read -r o; do
+				y="$y $o"
+			done <$x || continue
+			x=${x#/proc/}
+			set -- ${y##*) }
+			case ${1:-X} in
+			Z|X) ;;
+			*) w="$w ${x%/stat}/$2/$4" ;;
+			esac
+		done
+	else
+		set -- $(ps -A -o pid= -o ppid= -o pgid= -o stat=)
+		while [ $# -gt 3 ]; do
+			case $4 in
+			Z*) ;;
+			*) w="$w $1/$2/$3" ;;
+			esac
+			shift 4
+		done
+	fi
+	v=" "
+	o=
+	until [ "$v" = "$o" ]; do
+		o=$v
+		for x in $w; do
+			i=${x%%/*}
+			y=${x#*/}
+			p=${y%/*}
+			y=${y#*/}
+			case "$v" in
+			*" $i "*) continue ;;
+			esac
+			case $r in
+			$i|$p) continue ;;
+			esac
+			case $c in
+			$i|$y) v="$v$i " ;;
+			*)
+				case "$h/$v" in
+				*" $i "*/*|*/*" $p "*) v="$v$i " ;;
+				esac ;;
+			esac
+		done
+	done
+}
+`
+
+// end ends the command and tells how that went. Before each of the two blows all
+// but the leader are stopped until none is new, so that none gets away by a fork
+// at the last moment; the leader is not, as sudo and su stop with their child.
+// What comes up later is told to end once, too. Where the command is over already,
+// and nobody asked (a), there is nothing to end: what it left in the background
+// is meant to stay.
+const end = `
+b() {
+	for n in 1 2 3 4 5; do
+		y=
+		for x in $v; do
+			case " $c $u" in
+			*" $x "*) ;;
+			*) y="$y $x" ;;
+			esac
+		done
+		[ -n "$y" ] || break
+		u="$u${y# } "
+		kill -STOP $y
+		t
+	done
+	u=" "
+}
+k() {
+	t
+	case "$a$v" in
+	1*|*" $c "*) ;;
+	*) exit ;;
+	esac
+	e=$(date +%s)
+	e=$((e+g+1))
+	s=
+	u=" "
+	b
+	while [ "$v" != " " ]; do
+		n=$(date +%s)
+		if [ $n -ge $((e+3)) ]; then
+			break
+		fi
+		if [ $n -ge $e ]; then
+			[ -n "$s" ] || b
+			s=" KILL"
+			kill -KILL $v
+		else
+			y=
+			for x in $v; do
+				case "$h" in
+				*" $x "*) ;;
+				*) y="$y $x" ;;
+				esac
+			done
+			if [ -n "$y" ]; then
+				h="$h${y# } "
+				kill -TERM $y
+				kill -CONT $y
+			fi
+		fi
+		sleep 0.1 || sleep 1
+		t
+	done
+	echo "$m end$s$v" >&4
+	exit
+}
+`
+
+// guard waits for the reason to end the command. Where the command has the
+// standard input for itself, the guard looks once a second whether somebody asked
+// for the end by making a folder of our name (see look.go), whether the command is
+// still there, and whether the SSH server's process is. Who gives such a command
+// up closes its channel first, which may end the command before the folder is
+// made: the guard stays for some seconds more.
+const guard = `
+z() {
+	trap "" HUP INT QUIT TERM PIPE USR1 USR2 ALRM TSTP TTIN TTOU
+	a=
+	if [ -r /proc/self/stat ]; then
+		read -r y </proc/self/stat
+		r=${y%% *}
+	else
+		r=$(exec sh -c "echo $""PPID")
+	fi
+	case $f in
+	*p*)
+		exec 3<&- 4>/dev/null
+		j=0
+		while sleep 1; do
+			for x in /dev/shm /tmp /var/tmp; do
+				[ -d "$x/.$m" ] && a=1 && k
+			done
+			if [ -d /proc/self ]; then
+				[ -d /proc/$c ]
+			else
+				ps -p $c
+			fi || {
+				j=$((j+1))
+				[ $j -lt 5 ] || exit
+				continue
+			}
+			case $f in
+			*k*) continue ;;
+			esac
+			if [ -d /proc/self ]; then
+				read -r y </proc/$l/stat || y=
+				set -- ${y##*) }
+				y=$2
+			else
+				y=$(ps -o ppid= -p $l)
+				y=${y##* }
+			fi
+			case $y in
+			""|$q) ;;
+			*) k ;;
+			esac
+		done ;;
+	*)
+		read -r x <&3 && k
+		case $f in
+		*k*) exit ;;
+		esac
+		k ;;
+	esac
+}
+`
+
+// begin takes the arguments, and makes the shell the leader of a session of its
+// own, so that whatever the command starts can be told by it. $0 is the text
+// that evaluates the script; $1 is the command and $2 the script.
+const begin = `
+m=fleet-$3 f=$4 g=$5 d=$6 b=$7 l=$8 q=$9
+if [ -z "$l" ]; then
+	l=$$ q=$PPID
+fi
+c=$$ h=" " r=
+case $f in
+*[ts]*) ;;
+*)
+	if [ -r /proc/$$/stat ]; then
+		read -r y </proc/$$/stat
+		y=${y##*) }
+		y=${y#* * * }
+		y=${y%% *}
+	else
+		y=$(ps -o pgid= -p $$)
+		y=${y##* }
+	fi
+	if [ "$y" != $$ ] && command -v setsid >/dev/null 2>&1; then
+		exec setsid /bin/sh -c "$0" "$0" "$1" "$2" ${m#fleet-} ${f}s $g "$d" "$b" $l $q
+	fi ;;
+esac
+`
+
+// run starts the guard, tells that the command's output begins, and becomes the
+// command. The guard is nobody's child: a shell's "wait", or a program that waits
+// for all its children, would else wait for it.
+//
+// SHLVL and -f keep bash and zsh from reading once more what the login shell has
+// read: Debian's bash reads ~/.bashrc for a command that comes by SSH where SHLVL
+// is below 2.
+const run = `
+case $d in
+"~") d=$HOME ;;
+"~/"*) d=$HOME/${d#??} ;;
+esac
+if [ -n "$d" ]; then
+	cd -- "$d" 2>/dev/null || { echo "$m cd" >&2; exit 1; }
+fi
+exec 3<&0 4>&2
+case $f in
+*p*) ;;
+*) exec </dev/null ;;
+esac
+r=$( { z; } </dev/null >/dev/null 2>&1 & echo $! )
+x=$1
+case $b in
+"") b=${SHELL:-/bin/sh} ;;
+esac
+echo "$m $c $r"
+echo "$m $c $r" >&2
+exec 3<&- 4>&-
+case $b in
+*/bash) SHLVL=1; export SHLVL ;;
+*/zsh) exec "$b" -f -c "$x" ;;
+esac
+exec "$b" -c "$x"
+`
+
+// supervisor is the whole script, on one line.
+var supervisor = sync.OnceValue(func() string { return pack(find + end + guard + begin + run) })
+
+// pack makes one line of a script that was written for people: no comments, no
+// here-documents, and each line a whole command or a part of a compound one.
+func pack(script string) string {
+	var b strings.Builder
+	for line := range strings.Lines(script) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		b.WriteString(line)
+		switch {
+		case strings.HasSuffix(line, ";;"), strings.HasSuffix(line, "{"), strings.HasSuffix(line, "do"), strings.HasSuffix(line, "then"),
+			strings.HasSuffix(line, "else"), strings.HasSuffix(line, " in"),
+			strings.HasSuffix(line, ")") && !strings.Contains(line, "$("): // of a case
+			b.WriteByte(' ')
+		default:
+			b.WriteByte(';')
+		}
+	}
+	return strings.TrimRight(b.String(), "; ")
+}

@@ -1,0 +1,204 @@
+package sshpool
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"time"
+
+	"fleet/internal/remote"
+)
+
+// Supervision has a command end on its host, with all that it started, when its
+// caller gives it up or the connection is lost: by a few lines of POSIX sh that
+// are sent before it. They need /bin/sh on the host and no more, and cost no
+// round trip.
+//
+// When the context of Run ends, every process in the command's session, and what
+// descends from it, gets TERM, after KillAfter KILL; then the host looks whether
+// all are gone and Supervised tells. Run returns within KillAfter and some
+// seconds. What the command left in the background when it ended by itself is
+// not touched.
+//
+// What the login shell wrote before the command's first byte is cut off the
+// output. Standard input is the host's lifeline: without Command.Stdin the command
+// has none, with it the host looks once a second instead, so that it finds a lost
+// connection a second later.
+type Supervision struct {
+	KillAfter   time.Duration // from TERM to KILL; 0 is DefaultKillAfter
+	KeepRunning bool          // a lost connection does not end the command
+	Shell       string        // reads Command.Text; empty is the user's login shell
+	Dir         string        // to run in; "~" is the user's home
+}
+
+// DefaultKillAfter is the time that a command has to end after TERM.
+const DefaultKillAfter = 5 * time.Second
+
+// Supervised is what is known of a supervised command beside its end.
+type Supervised struct {
+	PID        int    // of the command on its host; 0 where it did not begin
+	Noise      string // the beginning of what was cut off before the output; made safe
+	NoiseBytes int64  // all of that
+	Killed     bool   // the command was given up, and all of it is gone from the host
+	Unkilled   bool   // it was given up, and whether it is gone is not known, or it is not
+	Left       []int  // processes that were still there at the end, if that is known
+}
+
+// supervised is what running has of a supervised command.
+type supervised struct {
+	spec   remote.Spec
+	nonce  string
+	follow *remote.Follower
+	grace  time.Duration
+}
+
+func newSupervised(cmd Command) *supervised {
+	s := &supervised{nonce: rand.Text(), grace: cmd.Supervise.KillAfter}
+	if s.grace <= 0 {
+		s.grace = DefaultKillAfter
+	}
+	s.follow = remote.NewFollower(s.nonce)
+	s.spec = remote.Spec{Command: cmd.Text, Shell: cmd.Supervise.Shell, Dir: cmd.Supervise.Dir, Grace: s.grace,
+		Keep: cmd.Supervise.KeepRunning, Stdin: cmd.Stdin != nil, TTY: cmd.PTY != nil}
+	return s
+}
+
+func (s *supervised) line() string { return s.spec.Line(s.nonce) }
+
+// polled says that the command has the standard input, so that the host cannot
+// be told there to end it.
+func (s *supervised) polled() bool { return s.spec.Stdin || s.spec.TTY }
+
+// Waits beyond the grace that a command has, in which the host ends it by KILL
+// (three seconds), looks, and tells.
+const (
+	endSlack  = 5 * time.Second
+	lookSlack = 4 * time.Second
+)
+
+// feed sends the command its input once it has begun: before that somebody else
+// might read it.
+func (r *running) feed(stdin io.Reader) {
+	select {
+	case <-r.sup.follow.Begun():
+		io.Copy(r.s.ch, stdin)
+		r.s.ch.CloseWrite()
+	case <-r.gone:
+	}
+}
+
+// endSupervised asks the host to end the command that the caller gave up, and
+// says whether there is an answer to wait for.
+func (r *running) endSupervised() bool {
+	if r.sup == nil || r.sup.polled() || r.replied != nil {
+		return false // see settle
+	}
+	r.ending = true
+	r.sup.follow.End()
+	ch := r.s.ch
+	go func() { // waits while the connection takes no bytes
+		io.WriteString(ch, "end\n")
+		ch.CloseWrite()
+	}()
+	r.limit.stop()
+	r.limit = newLimit(r.sup.grace + endSlack)
+	return true
+}
+
+// settle completes the result of a supervised command, and its error.
+func (r *running) settle(err error) error {
+	is, begun := r.sup.follow.Began()
+	r.res.Supervised.PID = is.PID
+	said := r.tellNoise()
+	if !r.givenUp {
+		if err == nil && !begun {
+			return r.notBegun(said)
+		}
+		return err
+	}
+	report := r.sup.follow.Report()
+	if report == nil && begun && !r.left {
+		report = r.look(is)
+	}
+	r.res.Supervised.judge(report)
+	if err == nil {
+		err = r.canceled()
+	}
+	return err
+}
+
+// judge says whether a command that was given up is gone; nil is not known.
+func (s *Supervised) judge(report *remote.Report) {
+	s.Killed = report != nil && len(report.Left) == 0
+	if s.Unkilled = !s.Killed; report != nil {
+		s.Left = report.Left
+	}
+}
+
+// tellNoise puts what came before the command's output into the result, and
+// gives its beginning as it came.
+func (r *running) tellNoise() []byte {
+	n, head := r.sup.follow.Stdout.Noise()
+	more, rest := r.sup.follow.Stderr.Noise()
+	head = append(head[:len(head):len(head)], rest...)
+	if r.res.Supervised.NoiseBytes = n + more; len(head) > 0 {
+		r.res.Supervised.Noise = excerpt(head)
+	}
+	return head
+}
+
+// notBegun is the error of a host on which the command did not begin; said is
+// what came instead.
+func (r *running) notBegun(said []byte) error {
+	e := &Error{Op: opExec, Kind: KindNoShell, Stage: StageCommand, Sent: true}
+	if r.sup.follow.Refused() == remote.NoDir {
+		e.Kind = KindPermission
+		e.Text = "no such folder, or no way into it: " + excerpt([]byte(r.sup.spec.Dir))
+		return e
+	}
+	how := ""
+	switch {
+	case r.res.Signal != "":
+		how = " (signal " + r.res.Signal + ")"
+	case r.res.HasExit:
+		how = fmt.Sprintf(" (exit status %d)", r.res.ExitCode)
+	}
+	e.Text = "no POSIX shell ran the command" + how
+	if said = bytes.TrimSpace(said); len(said) > 0 {
+		e.Text += ": " + excerpt(said)
+	}
+	r.res.Supervised.Noise, r.res.Supervised.NoiseBytes = "", 0
+	return e
+}
+
+// looks is how often a host is asked what is left of a command; see stop for why
+// an answer may not come.
+const looks = 3
+
+// look asks the host, on a channel of its own, what is left of the command.
+func (r *running) look(is remote.Began) *remote.Report {
+	limit := r.sup.grace + endSlack
+	ctx, cancel := context.WithTimeout(context.Background(), limit+lookSlack)
+	defer cancel()
+	go func() {
+		select {
+		case <-r.leave:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	line := remote.Look(r.sup.nonce, is, r.sup.polled(), limit)
+	for range looks {
+		var out bytes.Buffer
+		_, err := r.c.Exec(ctx, line, &out, nil)
+		if report := remote.ReadLook(r.sup.nonce, out.Bytes()); report != nil {
+			return report
+		}
+		if err != nil && (ctx.Err() != nil || r.c.Err() != nil) {
+			return nil
+		}
+	}
+	return nil
+}
