@@ -96,7 +96,7 @@ func try(t *testing.T, r Retry, stop time.Duration, list ...string) (scheduler.E
 	var end scheduler.Event
 	_, err := scheduler.Run(scheduler.Plan{
 		Hosts: func(yield func(string) bool) { yield("web01") }, Total: 1, Fanout: 1, Grace: time.Second,
-		Program: r.Program(Command{Line: "true"}.Program()),
+		Program: r.Program(Command{Exec: scheduler.Exec{Command: "true"}}.Program()),
 		Observe: func(e scheduler.Event) {
 			if e.Kind == scheduler.HostDone {
 				end = e
