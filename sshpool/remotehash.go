@@ -143,8 +143,11 @@ type inOrder struct {
 func newInOrder(w io.Writer) *inOrder { return &inOrder{w: w, early: map[int64][]byte{}} }
 
 func (o *inOrder) take(at int64, p []byte) error {
-	o.early[at] = p
-	for p, ok := o.early[o.at]; ok; p, ok = o.early[o.at] {
+	if at != o.at {
+		o.early[at] = bytes.Clone(p)
+		return nil
+	}
+	for ok := true; ok; p, ok = o.early[o.at] {
 		delete(o.early, o.at)
 		n, err := o.w.Write(p)
 		o.at += int64(n)

@@ -85,7 +85,7 @@ func (r *reading) pick() (span, bool) {
 
 func (r *reading) request(ctx context.Context, s span) error {
 	l := r.f.s.link
-	a := &ask{done: r.done, tag: s.at, size: s.size}
+	a := &ask{done: r.done, tag: s.at, size: s.size, pooled: true}
 	m, err := l.begin(fxpRead, a, 4+len(r.f.handle)+12)
 	if err != nil {
 		return err
@@ -99,6 +99,7 @@ func (r *reading) request(ctx context.Context, s span) error {
 }
 
 func (r *reading) answer(a *ask, take func(int64, []byte) error) error {
+	defer a.release()
 	m, err := a.expect(fxpData, a.err)
 	var st *statusError
 	if errors.As(err, &st) && st.code == fxEOF {
@@ -318,20 +319,13 @@ func (f *SFTPFile) WriteTo(w io.Writer) (int64, error) {
 	defer f.turn.Unlock()
 	begin := f.at
 	var writeErr error
-	held := map[int64][]byte{}
-	_, err := f.read(f.ctx, begin, 1<<62, func(at int64, p []byte) error {
-		held[at] = p
-		for p, ok := held[f.at]; ok; p, ok = held[f.at] {
-			delete(held, f.at)
-			n, err := w.Write(p)
-			f.at += int64(n)
-			if err != nil {
-				writeErr = err
-				return err
-			}
-		}
-		return nil
-	})
+	in := newInOrder(writeFunc(func(p []byte) (n int, err error) {
+		n, writeErr = w.Write(p)
+		return n, writeErr
+	}))
+	in.at = begin
+	_, err := f.read(f.ctx, begin, 1<<62, in.take)
+	f.at = in.at
 	switch {
 	case writeErr != nil:
 		return f.at - begin, writeErr

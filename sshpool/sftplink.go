@@ -70,12 +70,24 @@ type outgoing struct {
 
 // ask is a request that waits for its answer.
 type ask struct {
-	done chan *ask // gets the ask itself when the answer is there
-	kind byte
-	data []byte // of the answer, behind its id; from a pool where it is fxpData
-	err  error
-	tag  int64 // for who asked
-	size int
+	done   chan *ask // gets the ask itself when the answer is there
+	kind   byte
+	data   []byte // of the answer, behind its id
+	err    error
+	tag    int64 // for who asked
+	size   int
+	pooled bool // data may be from the pool: release is called
+}
+
+// dataPool has buffers for what is read of files.
+var dataPool = sync.Pool{New: func() any { return new([maxMessage]byte) }}
+
+// release gives the data back.
+func (a *ask) release() {
+	if cap(a.data) == maxMessage {
+		dataPool.Put((*[maxMessage]byte)(a.data[:maxMessage]))
+	}
+	a.data = nil
 }
 
 func newSFTPLink(c *Conn, ch ssh.Channel, after func()) (*sftpLink, *io.PipeReader) {
@@ -173,20 +185,28 @@ func (l *sftpLink) readOne(in *bufio.Reader) error {
 		return &Error{Op: opSFTP, Kind: KindProtocol, Stage: StageTransfer, Text: "not an sftp server's answer: " + excerpt(head[:])}
 	}
 	id := binary.BigEndian.Uint32(head[5:])
-	body := make([]byte, size-5)
 	if id < ownIDs {
-		all := append(head[:], body...)
+		all := append(head[:], make([]byte, size-5)...)
 		if _, err := io.ReadFull(in, all[len(head):]); err != nil {
 			return err
 		}
 		_, err := l.lib.Write(all)
 		return err
 	}
+	l.mu.Lock()
+	a := l.waiting[id]
+	l.mu.Unlock()
+	var body []byte
+	if a != nil && a.pooled && head[4] == fxpData && size > smallChunk/2 {
+		body = (*dataPool.Get().(*[maxMessage]byte))[:size-5]
+	} else {
+		body = make([]byte, size-5)
+	}
 	if _, err := io.ReadFull(in, body); err != nil {
 		return err
 	}
 	l.mu.Lock()
-	a := l.waiting[id]
+	a = l.waiting[id]
 	delete(l.waiting, id)
 	l.mu.Unlock()
 	if a == nil {
