@@ -13,6 +13,8 @@
 //     reads known_hosts files.
 //   - [Pool] keeps one connection a host, shared by all who ask for it, and
 //     paces handshakes; [Poller] runs the ops of a scheduler over a pool.
+//   - [Conn.Files] moves whole files, checked and resumed; [Conn.SFTP] is a client
+//     of the host's SFTP server for all else.
 //   - [Conn.Dial] and [Conn.Listen] carry other connections; Target.Jump and
 //     Target.ProxyCommand reach hosts through others.
 //   - [Error] says what went wrong, in which [Stage], and whether a command had
@@ -22,7 +24,11 @@
 // (bytes up to the version line), handshake.go; auth.go, methods.go (what is
 // tried), keys.go, certificate.go, offer.go (keys and their order), agent.go,
 // touch.go, questions.go for the login; conn.go, session.go, exec.go, shell.go,
-// subsystem.go, keepalive.go; forward.go, listen.go, stream.go and agentforward.go for what it carries, jump.go and proxycommand.go
+// subsystem.go, keepalive.go; sftpopen.go (how a server is found), sftplink.go
+// (messages and ids), sftp.go, sftppath.go, sftpfile.go, sftpio.go (many requests
+// under way), sftpmessage.go, sftperror.go; transfer.go, source.go, put.go,
+// place.go, get.go, remotehash.go, remotecause.go, and transferstream.go and
+// getstream.go without SFTP; forward.go, listen.go, stream.go and agentforward.go for what it carries, jump.go and proxycommand.go
 // for what carries it; then pool.go, pacer.go, breaker.go for many hosts and
 // poller.go for the scheduler.
 //

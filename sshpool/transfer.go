@@ -168,3 +168,23 @@ func (f *Files) Put(ctx context.Context, src *Source, name string, o PutOptions)
 func (f *Files) Get(ctx context.Context, remote string, dir *os.Root, name string, o GetOptions) (Transfer, error) {
 	return f.get(ctx, remote, dir, name, o)
 }
+
+// SHA256 hashes a file on the host, by the host itself where it has a tool for
+// it, else by reading it; by tells what did it, as Transfer.Verified does.
+func (f *Files) SHA256(ctx context.Context, name string) (sum [sha256.Size]byte, by string, err error) {
+	if f.sftp == nil {
+		sum, by, err = f.hashThere(ctx, name, 0, true)
+		if errors.Is(err, errNoHash) {
+			h := sha256.New()
+			if _, err = f.shell(ctx, nil, h, `exec cat <%s`, shellName(name)); err == nil {
+				return [sha256.Size]byte(h.Sum(nil)), string(VerifyRead), nil
+			}
+		}
+		return sum, by, transferError("hash", name, streamName(err, name))
+	}
+	fi, err := f.sftp.Stat(ctx, name)
+	if err == nil {
+		sum, by, err = f.hashOf(ctx, name, fi.Size(), true, VerifyHash)
+	}
+	return sum, by, transferError("hash", name, err)
+}
