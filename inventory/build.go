@@ -62,6 +62,7 @@ func build(files []string, docs []*document, rep *report, limit int, late ...fun
 // addAll adds what documents say, beginning with the one of index from.
 func (b *builder) addAll(from int) {
 	for i, doc := range b.docs[from:] {
+		b.inv.prefixes = append(b.inv.prefixes, doc.prefixes...)
 		b.addHosts(from+i, doc)
 	}
 	for _, doc := range b.docs[from:] {

@@ -19,6 +19,7 @@ type Content struct {
 
 // traits are properties of a whole source.
 type traits struct {
+	prefixes  []string
 	overlay   bool
 	byName    bool
 	ungrouped bool
@@ -45,6 +46,14 @@ func (c *Content) Overlay() { c.doc.overlay = true }
 // equal depth and priority, the later in the alphabet being the stronger; else
 // it is the order in which they were written.
 func (c *Content) SortGroups() { c.doc.byName = true }
+
+// GroupPrefix lets patterns name groups as PREFIX:NAME too, of this source and
+// of all others.
+func (c *Content) GroupPrefix(prefix string) {
+	if prefix != "" {
+		c.doc.prefixes = append(c.doc.prefixes, prefix)
+	}
+}
 
 // KeepUngrouped puts hosts in no group into the group Ungrouped.
 func (c *Content) KeepUngrouped() { c.doc.ungrouped = true }

@@ -3,6 +3,7 @@ package inventory
 import (
 	"iter"
 	"slices"
+	"strings"
 )
 
 // All is the name of the implicit group of every host. No host or group of a
@@ -19,6 +20,7 @@ type Inventory struct {
 	byGroup  map[string]int32
 	hostRoot []*Host // hosts in no group
 	from     *builder
+	prefixes []string
 	facts    Facts // nil: patterns cannot ask for any
 	lookUp   func(name string) (hosts []string, known bool, err error)
 }
@@ -113,11 +115,25 @@ func (inv *Inventory) Group(name string) (*Group, bool) {
 	if name == All {
 		return inv.Tree(), true
 	}
-	i, ok := inv.byGroup[name]
+	i, ok := inv.groupAt(name)
 	if !ok {
 		return nil, false
 	}
 	return inv.groups[i], true
+}
+
+// groupAt finds a group by its name, also behind the prefix of a source whose
+// groups go by their names alone (Content.GroupPrefix).
+func (inv *Inventory) groupAt(name string) (int32, bool) {
+	if i, ok := inv.byGroup[name]; ok {
+		return i, true
+	}
+	prefix, rest, ok := strings.Cut(name, ":")
+	if !ok || !slices.Contains(inv.prefixes, prefix) {
+		return 0, false
+	}
+	i, ok := inv.byGroup[rest]
+	return i, ok
 }
 
 // Tree gives the implicit group All: its children are the groups without

@@ -126,7 +126,7 @@ type word struct {
 func (s *selection) names(w *word, out hostBits) error {
 	const mostMissing = 1000
 	if w.group && w.size == 1 && s.inv.lookUp != nil {
-		if _, ok := s.inv.byGroup[w.text]; !ok && w.text != All {
+		if _, ok := s.inv.groupAt(w.text); !ok && w.text != All {
 			if known, err := s.lookedUp(w, out); known || err != nil {
 				return err
 			}
@@ -220,7 +220,7 @@ func (s *selection) addNamed(name string, group bool, out hostBits) bool {
 		out.set(int(i))
 		found = true
 	}
-	if i, ok := s.inv.byGroup[name]; ok {
+	if i, ok := s.inv.groupAt(name); ok {
 		for g := range s.inv.groups[i].walk() {
 			for _, h := range g.Hosts {
 				out.set(int(h.index))

@@ -45,6 +45,7 @@ func (f *choiceFlags) declare(c *cobra.Command, complete cobra.CompletionFunc) {
 // choose loads the inventory and gives the hosts that pattern selects, as far
 // as the flags let them through and in the order that they want.
 func (f *inventoryFlags) choose(e *env, pattern string) ([]*inventory.Host, error) {
+	f.want(pattern)
 	inv, err := f.load(e)
 	if err != nil {
 		return nil, err
@@ -60,6 +61,9 @@ func (f *inventoryFlags) chooseFrom(e *env, inv *inventory.Inventory, pattern st
 	hosts, err := inv.Select(pattern)
 	if err != nil {
 		return nil, usage(err)
+	}
+	if len(f.words.words) > 0 {
+		hosts = namedAmong(hosts, f.named)
 	}
 	f.choice.total = len(hosts)
 	return f.choice.apply(e, inv, hosts)
@@ -92,6 +96,36 @@ func (f *choiceFlags) narrow(inv *inventory.Inventory, hosts []*inventory.Host) 
 		hosts = share.Among(hosts)
 	}
 	return hosts, nil
+}
+
+// want notes which groups are asked for, before the inventory is read.
+func (f *inventoryFlags) want(pattern string) {
+	f.words.want(pattern)
+	f.words.want(f.choice.limits...)
+}
+
+// implied puts "all" before the command of a run where -w already says which
+// hosts; dash is the number of words before "--".
+func (f *inventoryFlags) implied(args []string, dash int) ([]string, int) {
+	if dash == 0 && len(f.words.words) > 0 {
+		return append([]string{inventory.All}, args...), 1
+	}
+	return args, dash
+}
+
+// namedAmong gives those of hosts that are called so, in their order.
+func namedAmong(hosts []*inventory.Host, names []string) []*inventory.Host {
+	in := make(map[string]bool, len(names))
+	for _, name := range names {
+		in[name] = true
+	}
+	var out []*inventory.Host
+	for _, h := range hosts {
+		if in[h.Name] {
+			out = append(out, h)
+		}
+	}
+	return out
 }
 
 // apply narrows and orders hosts.

@@ -79,6 +79,9 @@ func report(w io.Writer, err error) int {
 		hints = append(hints[:len(hints):len(hints)], way.Hint())
 	}
 	for _, hint := range hints {
+		if hint == "" {
+			continue
+		}
 		tell(w, "fleet: hint: ", hint)
 	}
 	return f.code

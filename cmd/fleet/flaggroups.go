@@ -15,7 +15,7 @@ var flagGroups = []struct {
 	title string
 	flags string
 }{
-	{"WHICH HOSTS", `facts-age ignore-broken-sources inventory limit order pick seed split`},
+	{"WHICH HOSTS", `facts-age hosts ignore-broken-sources inventory inventory-age inventory-headers limit order pick seed split`},
 	{"REACHING HOSTS", `answers ask-pass connect-timeout hostkeys interactive jump key known-hosts no-input pass-file port
 		ssh-config ssh-config-exec user`},
 	{"ROLLOUT", `canary deadline delay fanout gate gate-host gate-timeout max-fail on-halt pause retries

@@ -73,6 +73,7 @@ inventory.`,
 }
 
 func runHosts(e *env, o *hostsOptions, pattern string) error {
+	o.inventory.want(pattern)
 	inv, err := o.inventory.load(e)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"fleet/inventory"
+	"fleet/inventory/source"
 )
 
 // inventoryFlags say where the inventory is.
@@ -18,6 +20,8 @@ type inventoryFlags struct {
 	paths  []string
 	choice choiceFlags
 	read   readFlags
+	words  wordFlags
+	named  []string       // what -w means, once the inventory is read
 	flags  *pflag.FlagSet // of the command
 }
 
@@ -26,12 +30,13 @@ func (f *inventoryFlags) declare(c *cobra.Command) {
 	f.flags.StringArrayVarP(&f.paths, "inventory", "i", nil,
 		"inventory `PATH`, may be given again, ssh_config[:FILE] for its Host lines; else $FLEET_INVENTORY, ./hosts.yaml, $XDG_CONFIG_HOME/fleet/hosts.yaml, /etc/fleet/hosts.yaml")
 	f.read.declare(c)
+	f.words.declare(c)
 }
 
 // load reads the inventory that the flags, the environment or the usual places name.
 func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
 	sources := f.sources(e)
-	if len(sources) == 0 {
+	if len(sources) == 0 && len(f.words.words) == 0 {
 		return nil, usage(errors.New("no inventory: none of the usual files is there"),
 			"write ./hosts.yaml, or name a file with -i or $FLEET_INVENTORY; -i ssh_config takes the hosts of ~/.ssh/config; 'fleet demo' needs none")
 	}
@@ -47,7 +52,7 @@ func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
 func (f *inventoryFlags) sources(e *env) []string {
 	paths := f.paths
 	if env := e.getenv("FLEET_INVENTORY"); len(paths) == 0 && env != "" {
-		paths = filepath.SplitList(env)
+		paths = splitSources(env)
 	}
 	if len(paths) == 0 {
 		for _, path := range usualInventories(e) {
@@ -57,7 +62,34 @@ func (f *inventoryFlags) sources(e *env) []string {
 			}
 		}
 	}
+	if list := source.WCOLL(e.getenv); len(paths) == 0 && len(f.words.words) == 0 && list != "" {
+		paths = []string{list}
+	}
 	return paths
+}
+
+// splitSources cuts $FLEET_INVENTORY at colons, but for those behind what a
+// source begins with: https://HOST:PORT/PATH, KIND:PATH.
+func splitSources(env string) []string {
+	var paths []string
+	for _, part := range filepath.SplitList(env) {
+		n := len(paths)
+		switch {
+		case n > 0 && (isKind(paths[n-1]) && part != "" || strings.HasPrefix(part, "//") && (paths[n-1] == "https" || paths[n-1] == "http")):
+			paths[n-1] += ":" + part
+		case n > 0 && strings.Contains(paths[n-1], "://") && strings.Count(paths[n-1], ":") == 1 && strings.Trim(part, "0123456789") != part:
+			paths[n-1] += ":" + part // a port
+		default:
+			paths = append(paths, part)
+		}
+	}
+	return paths
+}
+
+// isKind says whether a word begins KIND:PATH, and is no file of that name.
+func isKind(word string) bool {
+	_, err := os.Stat(word)
+	return source.IsKind(word) && err != nil
 }
 
 // sshConfigNames are the names on the Host lines of an ssh_config file, by
@@ -85,6 +117,14 @@ func usualInventories(e *env) []string {
 // maxCompletions bounds what a shell is offered; a longer list helps nobody.
 const maxCompletions = 200
 
+// quietly is the world for completion: nothing is read from standard input, and
+// warnings are for later.
+func quietly(e *env) *env {
+	quiet := *e
+	quiet.stdin, quiet.stderr = nil, io.Discard
+	return &quiet
+}
+
 // completePattern offers groups and hosts for the word being typed, which is
 // what follows the last operator of a pattern.
 func (f *inventoryFlags) completePattern(e *env) cobra.CompletionFunc {
@@ -92,7 +132,7 @@ func (f *inventoryFlags) completePattern(e *env) cobra.CompletionFunc {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		inv, err := f.load(e)
+		inv, err := f.load(quietly(e))
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -134,7 +174,7 @@ func completeHosts(e *env) cobra.CompletionFunc {
 	return func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		f := inventoryFlags{flags: c.Flags()}
 		f.paths, _ = f.flags.GetStringArray("inventory") // none where there is no such flag
-		inv, err := f.load(e)
+		inv, err := f.load(quietly(e))
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

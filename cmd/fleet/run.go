@@ -54,7 +54,7 @@ Output goes to standard output, everything else to standard error.`,
 		ValidArgsFunction: o.inventory.completePattern(e),
 		Annotations:       map[string]string{"exit": exitHelp},
 		RunE: func(c *cobra.Command, args []string) error {
-			pattern, words, err := splitRunArgs(args, c.ArgsLenAtDash())
+			pattern, words, err := splitRunArgs(o.inventory.implied(args, c.ArgsLenAtDash()))
 			if err != nil {
 				return err
 			}
@@ -108,6 +108,7 @@ func (o *runOptions) line(words []string) string {
 }
 
 func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) error {
+	o.inventory.want(pattern)
 	inv, err := o.inventory.load(e)
 	if err != nil {
 		return err

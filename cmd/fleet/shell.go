@@ -83,6 +83,7 @@ func shellArgs(_ *cobra.Command, args []string) error {
 }
 
 func runShell(ctx context.Context, e *env, o *shellOptions, pattern string) error {
+	o.inventory.want(pattern)
 	inv, err := o.inventory.load(e)
 	if err != nil {
 		return err

@@ -83,10 +83,12 @@ func (f *inventoryFlags) merge(e *env, paths []string) (*inventory.Inventory, er
 	if o.VaultPasswords, err = f.read.passwords(e, f.flags); err != nil {
 		return nil, err
 	}
+	f.words.apply(e, &o)
 	r, err := source.Load(context.Background(), o, paths...)
 	if err != nil {
 		return nil, usage(err)
 	}
+	f.named = r.Named
 	for _, broken := range r.Broken {
 		for line := range strings.Lines(broken.Error()) {
 			tell(e.stderr, "fleet: warning: left out: ", strings.TrimRight(line, "\n"))

@@ -75,6 +75,7 @@ type chosen struct {
 }
 
 func (f *transferFlags) choose(e *env, pattern string) (chosen, error) {
+	f.inventory.want(pattern)
 	inv, err := f.inventory.load(e)
 	if err != nil {
 		return chosen{}, err

@@ -36,6 +36,10 @@ func init() { // not in the declaration: reading a folder leads back to the tabl
 		{name: "list", place: "hosts", claims: isList, read: readList},
 		{name: "folder", place: "folder", claims: isFolder, read: readFolder},
 		{name: "script", place: "program", claims: isScript, read: readScript},
+		{name: "genders", place: "file", claims: isGenders, read: readGenders},
+		{name: "clustershell", place: "file", bare: true, claims: isClusterShell, read: readClusterShell},
+		{name: "hosts.json", place: "file", claims: isHostsJSON, read: readHostsJSON},
+		{name: "hostfile", place: "file", claims: isHostList, read: readHostList},
 		{name: "ansible-yaml", place: "file", claims: isShape(shapeAnsibleYAML), read: readAnsibleYAML},
 		{name: "ansible-json", place: "file", claims: isShape(shapeAnsibleJSON), read: readAnsibleJSON},
 		{name: "ansible-ini", place: "file", claims: isShape(shapeINI), read: readAnsibleINI},
@@ -51,6 +55,9 @@ func kindByName(name string) *kind {
 	}
 	return nil
 }
+
+// IsKind says whether a word is the name of a kind of source, as in NAME:PATH.
+func IsKind(word string) bool { return kindByName(word) != nil }
 
 func kindNames() string {
 	names := make([]string, len(kinds))

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"strings"
 	"time"
@@ -34,6 +35,16 @@ type Options struct {
 	ScriptLimit time.Duration
 	// VaultPasswords open what ansible-vault encrypted.
 	VaultPasswords []ansible.VaultPassword
+	// Words are hosts as pdsh's -w has them, beside the sources and stronger: see
+	// Result.Named.
+	Words []string
+	// Stdin is what the source "-" reads, once; nil where it is not to be had.
+	Stdin io.Reader
+	// Remote says how sources are fetched that are URLs.
+	Remote Remote
+	// Wanted are groups that are asked for by name: of ClusterShell's upcalls only
+	// those are run that are needed, SOURCE:GROUP.
+	Wanted []string
 	// IgnoreBroken leaves out sources that cannot be read, which then stand in
 	// Result.Broken; else the first of them is the error.
 	IgnoreBroken bool
@@ -45,6 +56,8 @@ type Result struct {
 	// Warnings is what is odd, or not supported, and harmless enough to go on; in
 	// the order of the sources.
 	Warnings []*inventory.Error
+	// Named is the hosts that Words mean, in their order.
+	Named []string
 	// Broken is the errors of sources that were left out.
 	Broken []error
 }
@@ -111,6 +124,12 @@ func Load(ctx context.Context, o Options, sources ...string) (*Result, error) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
+	if len(o.Words) > 0 {
+		var err error
+		if l.result.Named, err = l.readWords(); err != nil {
+			return nil, err
+		}
+	}
 	inv, err := inventory.Merge(l.sources...)
 	if err != nil {
 		return nil, err
@@ -134,7 +153,13 @@ func (l *loader) leave(err error) error {
 
 // load reads one source, as it was written by the user.
 func (l *loader) load(text string) error {
-	it := &item{text: text, path: text}
+	it := &item{text: text, path: text, vault: l.vault}
+	switch {
+	case text == "-":
+		return l.readStdin(it)
+	case isURL(text):
+		return l.readRemote(it)
+	}
 	if name, path, ok := strings.Cut(text, ":"); ok || kindByName(text) != nil {
 		if k := kindByName(name); k != nil && (ok || k.bare) {
 			it.path, it.vault = path, l.vault
@@ -153,6 +178,11 @@ func (l *loader) open(it *item) error {
 	if err := it.stat(); err != nil && !isList(it) {
 		return err
 	}
+	return l.claim(it)
+}
+
+// claim has the first kind that takes the source read it.
+func (l *loader) claim(it *item) error {
 	for i := range kinds {
 		if k := &kinds[i]; k.claims != nil && k.claims(it) {
 			return k.read(l, it)
