@@ -25,6 +25,7 @@ type transferFlags struct {
 	guard     guardFlags
 	show      showFlags
 	record    recordFlags
+	retry     retryFlags
 	timeout   time.Duration
 	exclude   []string
 	include   []string
@@ -42,6 +43,7 @@ func (f *transferFlags) declare(e *env, c *cobra.Command) {
 	f.guard.declare(e, c)
 	f.show.declare(c)
 	f.record.declare(c)
+	f.retry.declare(c)
 	fs := c.Flags()
 	fs.DurationVarP(&f.timeout, "timeout", "t", 0, "longest `TIME` for the files of one host (default: no limit)")
 	fs.StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches `PATTERN`, as in .gitignore; may be given again")
@@ -99,7 +101,7 @@ func (f *transferFlags) carry(ctx context.Context, e *env, on chosen, title stri
 		Hosts: on.hosts, Command: title, Work: work, Timeout: f.timeout,
 		MaxOutput: f.show.maxOutput.bytes, Keep: render.NeedsCaptures(f.show.output),
 	}
-	if err := f.rollout.apply(&req); err != nil {
+	if err := errors.Join(f.rollout.apply(&req), f.retry.apply(&req)); err != nil {
 		return err
 	}
 	if req.Fanout < min(f.rollout.fanout, len(on.hosts)) {

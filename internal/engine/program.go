@@ -37,15 +37,20 @@ type Job struct {
 
 // program is what is done on each host.
 func (r *Run) program(res *results) scheduler.Program {
+	p := r.once(res)
+	retry := r.req.Retry
+	if retry.Times == 0 {
+		return p
+	}
+	retry.Jitter, retry.Told = rand.Float64, res.retrying(retry.Times+1)
+	return retry.Program(p)
+}
+
+// once is what one try of it is.
+func (r *Run) once(res *results) scheduler.Program {
 	work := r.req.Work
 	if work == nil {
-		p := r.command(res).Program()
-		retry := r.req.Retry
-		if retry.Times == 0 {
-			return p
-		}
-		retry.Jitter, retry.Told = rand.Float64, res.retrying(retry.Times+1)
-		return retry.Program(p)
+		return r.command(res).Program()
 	}
 	hosts := make(map[string]*inventory.Host, len(r.req.Hosts))
 	for _, h := range r.req.Hosts {

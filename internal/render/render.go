@@ -55,6 +55,7 @@ type Options struct {
 // Its own methods are safe for concurrent use.
 type Sink interface {
 	event.Sink
+	event.ProgressSink
 	event.MarkSink
 	event.RetrySink
 	// Note shows one line of fleet's own on Err, above the status line. It is

@@ -168,6 +168,9 @@ func (t *tally) status() string {
 	}
 	left := t.total - t.done
 	rate := t.rate()
+	if moved := t.transferFields(true); len(t.files.now) > 0 && len(moved) > 0 {
+		return strings.Join(append(fields, moved...), " · ")
+	}
 	switch {
 	case t.phase != "":
 		fields = append(fields, t.phase)

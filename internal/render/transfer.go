@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"fleet/internal/event"
 	"fleet/scheduler"
@@ -97,9 +98,14 @@ func FormatBytes(n int64) string {
 type transfers struct {
 	done  map[string][]string // hosts by what became of their files
 	any   bool
-	total event.Transfer // of all hosts, also of those that failed
-	now   map[string]event.Progress
-	ended int64 // bytes of hosts that are done
+	total event.Transfer     // of all hosts, also of those that failed
+	now   map[string]*moving // hosts under way
+	ended int64              // bytes of hosts that are done
+
+	endedTotal int64
+	endedHosts int
+	samples    []byteSample
+	told       time.Time // the last line where there is no status line
 }
 
 // transferred takes a host's result into account.
@@ -111,7 +117,13 @@ func (t *tally) transferred(r event.Result) {
 	f.any = true
 	f.total.Sent += r.Transfer.Sent
 	f.total.Bytes += r.Transfer.Bytes
-	f.ended += max(r.Transfer.Bytes, f.now[r.Host].Bytes)
+	moved := r.Transfer.Bytes
+	if m := f.now[r.Host]; m != nil {
+		moved = max(moved, m.Bytes)
+	}
+	f.ended += moved
+	f.endedTotal += moved
+	f.endedHosts++
 	delete(f.now, r.Host)
 	if r.Outcome != scheduler.OK {
 		return
