@@ -53,6 +53,16 @@
 //	a,b   a!b        in a or b; in a and not in b
 //	a&b   a^b        in both; in just one of them
 //
+// From Ansible's patterns there are, where no name is meant by them:
+//
+//	a:b              in a or b
+//	a:&b   a:!b      in both; in a and not in b; also a,&b and a,!b. In a pattern
+//	                 with one of these all parts that add come first, then those
+//	                 with &, then those with !
+//	web[0:2] web[1:] the first three hosts of web, all but the first, in inventory
+//	web[-1]  web[0]  order; the last; the first, unless hosts are called web0 or the like
+//	@FILE            the patterns in a file, one a line, where no group is called so
+//
 // Operators have no rank: each is applied to all that stands to its left, as in
 // ClusterShell's nodeset, so a,b&c is (a,b)&c. Spaces around words do not count.
 // A name that the inventory does not have is an error, also after ! and &. A glob

@@ -59,6 +59,7 @@ func FuzzSet(f *testing.F) {
 func FuzzSelect(f *testing.F) {
 	for _, seed := range []string{
 		"web", "@prod!db2", "web[01-20]&web*", "~/^web/,db1", "!all", "~^web0[1-3]$", "rack[1-2]*1^rack*", "all!web[01-19]!db", "web01,~x|", "a,,b", "@", "@[1-2]", "!", "!!a", "~/a\\/b/&all",
+		"web:db", "web:&prod:!db1", "web,!db1,&prod", "!web:db", "&web,db", "web[0:2]", "web[-1]:db[1:]", "~a:&b", "2001:db8::1,!web", "a:b:", ":&", "web01:22", "@/dev/null", "@web[1]",
 	} {
 		f.Add(seed)
 	}

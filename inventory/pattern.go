@@ -33,11 +33,15 @@ func (inv *Inventory) Select(pattern string) ([]*Host, error) {
 // selection evaluates one pattern.
 type selection struct {
 	setParser
-	inv *Inventory
+	inv   *Inventory
+	depth int // of patterns inside it
 }
 
 // evaluate works from left to right; all operators bind alike.
 func (s *selection) evaluate() (hostBits, error) {
+	if s.isAnsible() {
+		return s.ansible()
+	}
 	result := newHostBits(len(s.inv.hosts))
 	op := byte(',')
 	if s.skipSpaces(); s.text[s.pos] == '!' {
@@ -45,33 +49,30 @@ func (s *selection) evaluate() (hostBits, error) {
 		op = '!'
 		result.fill(len(s.inv.hosts))
 	}
-	for {
-		operand, err := s.operand(op, result)
-		if err != nil {
-			return nil, err
-		}
-		for i := range result {
-			switch op {
-			case ',':
-				result[i] |= operand[i]
-			case '&':
-				result[i] &= operand[i]
-			case '!':
-				result[i] &^= operand[i]
-			case '^':
-				result[i] ^= operand[i]
-			}
-		}
-		if s.pos >= len(s.text) {
-			return result, nil
-		}
-		op = s.text[s.pos]
+	operand, err := s.operand(op, result)
+	if err != nil {
+		return nil, err
+	}
+	result.apply(op, operand)
+	return result, s.further(result)
+}
+
+// further applies the operators and operands that follow to result.
+func (s *selection) further(result hostBits) error {
+	for s.pos < len(s.text) {
+		op := s.text[s.pos]
 		s.pos++
 		if s.skipSpaces(); op == '&' && s.pos < len(s.text) && s.text[s.pos] == '!' {
 			op = '!' // a&!b says a!b
 			s.pos++
 		}
+		operand, err := s.operand(op, result)
+		if err != nil {
+			return err
+		}
+		result.apply(op, operand)
 	}
+	return nil
 }
 
 func (s *selection) skipSpaces() {
@@ -93,6 +94,11 @@ func (s *selection) operand(op byte, so hostBits) (hostBits, error) {
 			so.fill(len(s.inv.hosts))
 		}
 		return s.condition(name, cmp, end, op, so)
+	}
+	for _, form := range []func(int, byte, hostBits) (hostBits, bool, error){s.union, s.counted} {
+		if out, is, err := form(s.wordEnd(), op, so); is {
+			return out, err
+		}
 	}
 	at := s.pos
 	group := at < len(s.text) && s.text[at] == '@'
@@ -142,6 +148,11 @@ func (s *selection) names(w *word, out hostBits) error {
 	if len(missing) == 0 {
 		return nil
 	}
+	if w.group && w.size == 1 {
+		if is, err := s.file(w, out); is {
+			return err
+		}
+	}
 	return s.unknown(w, missing)
 }
 
@@ -183,6 +194,9 @@ func (s *selection) unknown(w *word, missing []string) error {
 	}
 	if len(w.ranges) > 0 && !w.group {
 		e.Hint = s.alike(missing[0])
+		if base, _, ok := cutSubscript(w.text); ok && e.Hint != "" && s.isKnown(base) {
+			e.Hint += "; the first of a group is " + base + "[0:0]"
+		}
 	}
 	if _, ok := s.inv.byName[missing[0]]; ok && w.group {
 		e.Hint = "it is a host: write it without @"
@@ -371,6 +385,22 @@ type hostBits []uint64
 func newHostBits(n int) hostBits { return make(hostBits, (n+63)/64) }
 
 func (b hostBits) set(i int) { b[i/64] |= 1 << (i % 64) }
+
+// apply joins b and o by an operator, into b.
+func (b hostBits) apply(op byte, o hostBits) {
+	for i := range b {
+		switch op {
+		case ',':
+			b[i] |= o[i]
+		case '&':
+			b[i] &= o[i]
+		case '!':
+			b[i] &^= o[i]
+		case '^':
+			b[i] ^= o[i]
+		}
+	}
+}
 
 func (b hostBits) fill(n int) {
 	for i := range b {

@@ -20,7 +20,8 @@ type jsonText struct {
 	text  string
 	pos   int
 	line  int
-	start int // of the line
+	seen  int // position up to which characters of the line are counted
+	chars int // and their number
 }
 
 func (p *jsonText) space() byte {
@@ -29,7 +30,7 @@ func (p *jsonText) space() byte {
 		case ' ', '\t', '\r':
 		case '\n':
 			p.line++
-			p.start = p.pos + 1
+			p.seen, p.chars = p.pos+1, 0
 		default:
 			return c
 		}
@@ -38,7 +39,9 @@ func (p *jsonText) space() byte {
 }
 
 func (p *jsonText) node(kind yaml.Kind, tag string) *yaml.Node {
-	return &yaml.Node{Kind: kind, Tag: tag, Line: p.line, Column: utf8.RuneCountInString(p.text[p.start:p.pos]) + 1}
+	p.chars += utf8.RuneCountInString(p.text[p.seen:p.pos]) // never from the start: scripts write one long line
+	p.seen = p.pos
+	return &yaml.Node{Kind: kind, Tag: tag, Line: p.line, Column: p.chars + 1}
 }
 
 func (p *jsonText) value() *yaml.Node {

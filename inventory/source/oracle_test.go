@@ -77,7 +77,17 @@ func startOracle(t testing.TB) *oracle {
 // list asks for the inventory of sources and options.
 func (o *oracle) list(t testing.TB, args ...string) (*listing, error) {
 	t.Helper()
-	line, err := json.Marshal(append([]string{"--list"}, args...))
+	stdout, err := o.ask(t, append([]string{"--list"}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return parseListing([]byte(stdout))
+}
+
+// ask gives what the oracle writes to standard output.
+func (o *oracle) ask(t testing.TB, args ...string) (string, error) {
+	t.Helper()
+	line, err := json.Marshal(args)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,9 +104,9 @@ func (o *oracle) list(t testing.TB, args ...string) (*listing, error) {
 		t.Fatal(err)
 	}
 	if status != 0 {
-		return nil, fmt.Errorf("status %d: %s", status, stderr)
+		return "", fmt.Errorf("status %d: %s", status, stderr)
 	}
-	return parseListing([]byte(stdout))
+	return stdout, nil
 }
 
 func parseListing(out []byte) (*listing, error) {

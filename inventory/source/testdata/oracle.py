@@ -1,5 +1,6 @@
 # Answers for ansible-inventory many times with one start: each line of standard
-# input is a JSON list of arguments, each line of standard output a JSON list of
+# input is a JSON list of arguments (or of the word
+# select, an inventory and patterns), each line of standard output a JSON list of
 # exit status, standard output and standard error.
 import json
 import os
@@ -7,11 +8,19 @@ import sys
 import tempfile
 
 from ansible.cli.inventory import InventoryCLI
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 
 
 def child(args, out, err):
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
+    if args[0] == "select":  # hosts of patterns, one list a line
+        inventory = InventoryManager(loader=DataLoader(), sources=[args[1]])
+        for pattern in args[2:]:
+            print(json.dumps([h.name for h in inventory.get_hosts(pattern)]))
+        sys.stdout.flush()
+        return
     sys.argv = ["ansible-inventory"] + args
     try:
         InventoryCLI.cli_executor(sys.argv)
