@@ -159,6 +159,11 @@ func (s *selection) union(to int, op byte, so hostBits) (hostBits, bool, error) 
 	if len(parts) == 1 {
 		return nil, false, nil
 	}
+	if name, ok := strings.CutPrefix(text, "@"); ok && s.inv.lookUp != nil {
+		if _, known, err := s.inv.lookUp(name); known || err != nil { // @last:failed
+			return nil, false, nil
+		}
+	}
 	if strings.ContainsAny(text, "*?") {
 		for _, h := range s.inv.hosts {
 			if matchGlob(text, h.Name) {
