@@ -46,7 +46,7 @@ func (f *Files) put(ctx context.Context, src *Source, name string, o PutOptions)
 
 func (p *putting) run(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
-		return err
+		return p.cause(ctx, err)
 	}
 	if err := p.open(ctx); err != nil {
 		return p.cause(ctx, err)

@@ -48,8 +48,7 @@ func (p *putting) cause(ctx context.Context, err error) error {
 	if !errors.As(err, &e) {
 		return localError(p.src.name, err)
 	}
-	vague := e.Kind == KindRemote || e.Kind == KindProtocol && errors.As(err, new(*statusError)) ||
-		e.Kind == KindNotFound && p.file == nil
+	vague := e.Kind == KindRemote || e.Kind == KindNotFound && p.file == nil
 	switch {
 	case e.Kind == KindNoSpace, e.Kind == KindQuota, e.Kind == KindReadOnly:
 		return p.about(e)

@@ -78,7 +78,7 @@ func (e *Error) ofStatus(code uint32, text string) {
 	case fxUnsupported:
 		e.Kind, e.Text, e.Err = KindUnsupported, "the sftp server cannot do that", errors.ErrUnsupported
 	case fxBadMessage:
-		e.Kind, e.Text = KindProtocol, "the sftp server calls the request malformed"
+		e.Kind, e.Text = KindRemote, "the sftp server calls the request malformed"
 	default:
 		e.Kind, e.Text = KindRemote, "refused by the host"
 		if e.byWords(text) {

@@ -286,6 +286,9 @@ func (l *sftpLink) list(ctx context.Context, name string, yield func(fs.FileInfo
 			return
 		}
 		n := m.uint32()
+		if n == 0 && !m.bad { // OpenSSH's client takes that for the end, too
+			return
+		}
 		for ; n > 0 && !m.bad; n-- {
 			base := string(m.bytes())
 			m.bytes() // as ls -l shows it

@@ -117,6 +117,9 @@ func (s *SFTP) RemoveAll(ctx context.Context, name string) error {
 // than this, and a hostile server cannot keep us going down.
 const maxDepth = 2048
 
+// properName tells whether a file in a folder can have that name.
+func properName(name string) bool { return name != "" && !strings.ContainsAny(name, "/\x00") }
+
 func (s *SFTP) removeTree(ctx context.Context, name string, fi fs.FileInfo, depth int) error {
 	if !fi.IsDir() {
 		return s.Remove(ctx, name)
@@ -129,6 +132,9 @@ func (s *SFTP) removeTree(ctx context.Context, name string, fi fs.FileInfo, dept
 		return err
 	}
 	for _, below := range list {
+		if !properName(below.Name()) {
+			continue
+		}
 		err := s.removeTree(ctx, path.Join(name, below.Name()), below, depth+1)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -295,7 +301,7 @@ func (s *SFTP) walk(ctx context.Context, name string, d fs.DirEntry, f fs.WalkDi
 		}
 	}
 	for _, fi := range list {
-		if n := fi.Name(); n == "" || strings.ContainsAny(n, "/\x00") {
+		if !properName(fi.Name()) {
 			continue
 		}
 		if err := s.walk(ctx, path.Join(name, fi.Name()), fs.FileInfoToDirEntry(fi), f, depth+1); err != nil {

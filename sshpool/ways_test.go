@@ -182,3 +182,51 @@ func TestDropbearFiles(t *testing.T) {
 	wantFile(t, filepath.Join(root.Name(), "f"), data)
 	t.Logf("by %s", files.Way())
 }
+
+// TestHostileServer asks a server that answers anything, and wants errors at
+// worst: no panic, no wait without an end.
+func TestHostileServer(t *testing.T) {
+	w := newWorld(t, lab.Config{Names: []string{"h1"}, Faults: map[string]lab.Fault{"h1": "garbage-files"}})
+	c := mustDial(t, w.target(t, "h1"))
+	failed := 0
+	for range 60 {
+		s, err := c.SFTP(testContext(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(testContext(t), 30*time.Second)
+		for _, call := range []func() error{
+			func() error { _, err := s.Stat(ctx, "/f"); return err },
+			func() error { _, err := s.ReadLink(ctx, "/f"); return err },
+			func() error { _, err := s.RealPath(ctx, "/f"); return err },
+			func() error { _, err := s.StatVFS(ctx, "/f"); return err },
+			func() error { _, err := s.ReadDir(ctx, "/"); return err },
+			func() error { return s.Mkdir(ctx, "/d", 0o755) },
+			func() error { return s.RemoveAll(ctx, "/d") },
+			func() error {
+				f, err := s.OpenFile(ctx, "/f", os.O_RDWR|os.O_CREATE, 0o600)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				if _, err := f.Stat(); err != nil {
+					failed++
+				}
+				_, err = f.ReadAt(make([]byte, 100_000), 0)
+				return errors.Join(err, func() error { _, err := f.WriteAt(make([]byte, 100_000), 0); return err }())
+			},
+		} {
+			if err := call(); err != nil {
+				failed++
+				if errors.Is(err, context.DeadlineExceeded) {
+					t.Fatalf("no end: %v", err)
+				}
+			}
+		}
+		cancel()
+		s.Close()
+	}
+	if failed < 100 {
+		t.Errorf("%d calls failed", failed)
+	}
+}

@@ -3,6 +3,7 @@ package lab
 import (
 	"encoding/binary"
 	"io"
+	"math/rand/v2"
 )
 
 // fileFaults go wrong where files are moved.
@@ -53,6 +54,8 @@ func fileFaults() []fault {
 			}},
 		{"cut-files", "BYTES", "the connection is cut when that many bytes of files have gone over it, either way",
 			func(b *behavior, v value) { cutFiles(b, v.bytes()) }},
+		{"garbage-files", "", "the sftp server answers each request by an answer of any kind with anything in it",
+			func(b *behavior, _ value) { b.sftp.answer = append(b.sftp.answer, garble) }},
 		{"slow-files", "DURATION", "each write to a file takes that long",
 			func(b *behavior, v value) {
 				d := v.duration()
@@ -127,4 +130,21 @@ func cutFiles(b *behavior, n int64) {
 		}
 		return m
 	})
+}
+
+// garble gives an answer to the same request, of another kind perhaps, and with
+// random bytes in it.
+func garble(_ *session, m []byte) []byte {
+	if m[0] == sftpVersion {
+		return m
+	}
+	kinds := []byte{sftpStatus, sftpStatus + 1, sftpData, sftpData + 1, sftpData + 2, sftpReply}
+	junk := make([]byte, rand.IntN(80))
+	for i := range junk {
+		junk[i] = byte(rand.IntN(256))
+		if rand.IntN(3) > 0 { // small numbers are lengths that fit
+			junk[i] = 0
+		}
+	}
+	return append(append([]byte{kinds[rand.IntN(len(kinds))]}, m[1:5]...), junk...)
 }

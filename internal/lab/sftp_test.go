@@ -128,6 +128,19 @@ func fileProbes() map[Fault]func(p probe) {
 				p.Errorf("%d bytes, as they were written", len(got))
 			}
 		},
+		"garbage-files": func(p probe) {
+			ask, right := p.raws(), 0
+			ask("\x01\x00\x00\x00\x03")
+			const want = "\x65\x00\x00\x00\x07\x00\x00\x00\x02"
+			for range 20 {
+				if strings.HasPrefix(ask("\x11\x00\x00\x00\x07\x00\x00\x00\x05/none"), want) {
+					right++
+				}
+			}
+			if right > 10 {
+				p.Errorf("%d of 20 answers are right", right)
+			}
+		},
 		"slow-files=50ms": func(p probe) {
 			c := p.files()
 			p.takes(100*time.Millisecond, func() { p.write(c, 8<<10) })
