@@ -119,7 +119,7 @@ func (p probe) session(c *ssh.Client) *ssh.Session {
 // faultProbes says for each fault how a client sees it.
 func faultProbes() map[Fault]func(p probe) {
 	all := make(map[Fault]func(p probe))
-	for _, group := range []map[Fault]func(p probe){connectProbes(), loginProbes(), channelProbes(), commandProbes(), fileProbes()} {
+	for _, group := range []map[Fault]func(p probe){connectProbes(), loginProbes(), channelProbes(), commandProbes(), fileProbes(), dataProbes()} {
 		for f, see := range group {
 			all[f] = see
 		}

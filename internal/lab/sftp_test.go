@@ -117,6 +117,12 @@ func fileProbes() map[Fault]func(p probe) {
 		"no-posix-rename": without("posix-rename@openssh.com"),
 		"disk-full=64K":   func(p probe) { p.writesUpTo(64 << 10) },
 		"cut-files=64K":   func(p probe) { p.writesUpTo(64 << 10) },
+	}
+}
+
+// dataProbes says how a client sees the faults of what files hold.
+func dataProbes() map[Fault]func(p probe) {
+	return map[Fault]func(p probe){
 		"corrupt-write": func(p probe) {
 			c := p.files()
 			p.write(c, 4096)
