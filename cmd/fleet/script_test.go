@@ -30,8 +30,10 @@ func TestMain(m *testing.M) {
 // testscript's own commands a script may use:
 //
 //	want STATUS ARG...          runs fleet and wants that exit status
-//	lab [-n N] [HOST=FAULT]...  starts an embedded fleet, known to fleet by $FLEET_INVENTORY,
-//	                            its address in $LAB_PORT and its folder in $LAB
+//	lab [-real] [-n N] [HOST=FAULT]...
+//	                            starts an embedded fleet, known to fleet by $FLEET_INVENTORY,
+//	                            its address in $LAB_PORT and its folder in $LAB; -real
+//	                            runs commands by this machine's /bin/sh, on its files
 //	valid SCHEMA FILE           holds each JSON text of FILE (one a line, if it ends in
 //	                            jsonl) to that schema of docs/schema
 //	tty STATUS COLUMNS FILE ARG...
@@ -82,6 +84,9 @@ func cmdWant(ts *testscript.TestScript, neg bool, args []string) {
 
 func cmdLab(ts *testscript.TestScript, neg bool, args []string) {
 	cfg := lab.Config{N: 5, Dir: ts.MkAbs("lab")}
+	if len(args) > 0 && args[0] == "-real" {
+		cfg.RealShell, args = true, args[1:]
+	}
 	if len(args) > 1 && args[0] == "-n" {
 		n, err := strconv.Atoi(args[1])
 		ts.Check(err)

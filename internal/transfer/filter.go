@@ -94,7 +94,8 @@ func (f *Filter) with(dir string, text io.Reader) (*Filter, error) {
 	return &Filter{flags: f.flags, files: append(f.files[:len(f.files):len(f.files)], more...)}, nil
 }
 
-// out says that the entry is left out.
+// out says that the entry is left out: by the last pattern that matches it, or
+// where none does, with the folder that holds it.
 func (f *Filter) out(p string, folder bool) bool {
 	for i := len(f.files) + len(f.flags) - 1; i >= 0; i-- {
 		r := f.rule(i)
@@ -112,6 +113,9 @@ func (f *Filter) out(p string, folder bool) bool {
 			return !r.negate
 		}
 	}
+	if dir := path.Dir(p); dir != "." {
+		return f.out(dir, true)
+	}
 	return false
 }
 
@@ -127,22 +131,6 @@ func (f *Filter) rule(i int) *filterRule {
 func (f *Filter) deep() bool {
 	for i := range len(f.files) + len(f.flags) {
 		if f.rule(i).negate {
-			return true
-		}
-	}
-	return false
-}
-
-// outside says that p or a folder that holds it is left out.
-func (f *Filter) outside(p string, folder bool) bool {
-	if f.out(p, folder) {
-		return true
-	}
-	if f.deep() {
-		return false
-	}
-	for d := path.Dir(p); d != "."; d = path.Dir(d) {
-		if f.out(d, true) {
 			return true
 		}
 	}

@@ -189,7 +189,7 @@ func (c compare) deletions(p *plan, wanted, there map[string]*Entry) {
 		if m := c.mirrors[i]; m != "." {
 			rel = strings.TrimPrefix(name, m+"/")
 		}
-		if c.filter != nil && c.filter.outside(rel, e.Kind == Folder) {
+		if c.filter != nil && c.filter.out(rel, e.Kind == Folder) {
 			for d := name; d != "."; d = parent(d) {
 				kept[d] = true
 			}

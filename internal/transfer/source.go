@@ -173,7 +173,7 @@ func (p *Push) scanGlob(s *scan, t *tree, pattern string) error {
 	}
 	taken := map[string]bool{}
 	for _, name := range names {
-		inside := p.Filter.outside(name, false)
+		inside := p.Filter.out(name, false)
 		for d := path.Dir(name); d != "."; d = path.Dir(d) {
 			inside = inside || taken[d]
 		}

@@ -119,7 +119,7 @@ func (s *sift) entry(e *Entry) {
 		}
 		return
 	}
-	if !root && s.filter.outside(s.inside(e.Path), e.Kind == Folder) && !(e.Kind == Folder && s.filter.deep()) {
+	if !root && s.filter.out(s.inside(e.Path), e.Kind == Folder) && !(e.Kind == Folder && s.filter.deep()) {
 		return
 	}
 	if e.Kind != Folder && !s.meant(e.Path, false) {
