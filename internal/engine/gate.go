@@ -55,21 +55,39 @@ type rollout struct {
 }
 
 func newRollout(r *Run, sink event.Sink) *rollout {
-	ro := &rollout{run: r, sizes: r.req.Serial, counts: map[scheduler.Outcome]int{}}
+	ro := &rollout{run: r, sizes: r.req.sizes(), counts: map[scheduler.Outcome]int{}}
 	ro.sink, _ = sink.(event.MarkSink)
-	if n := r.req.Gate.Canary; n > 0 {
-		first, _ := scheduler.ParseSerial(strconv.Itoa(n))
-		rest, _ := scheduler.ParseSerial("100%")
-		if len(ro.sizes) > 0 {
-			rest = ro.sizes
-		}
-		ro.sizes = append(first, rest...)
-	}
-	total := len(r.req.Hosts)
-	for left := total; left > 0 && len(ro.sizes) > 0; ro.batches++ {
-		left -= ro.sizes[min(ro.batches, len(ro.sizes)-1)].Size(total)
+	if len(ro.sizes) > 0 {
+		ro.batches = len(r.req.Batches())
 	}
 	return ro
+}
+
+// sizes are the sizes of the batches, the canary's first; empty for one of all.
+func (r *Request) sizes() []scheduler.Batch {
+	if r.Gate.Canary == 0 {
+		return r.Serial
+	}
+	first, _ := scheduler.ParseSerial(strconv.Itoa(r.Gate.Canary)) // a positive number is a size
+	rest := r.Serial
+	if len(rest) == 0 {
+		rest, _ = scheduler.ParseSerial("100%")
+	}
+	return append(first, rest...)
+}
+
+// Batches are the hosts in the batches in which they will run.
+func (r *Request) Batches() (batches [][]*inventory.Host) {
+	sizes, left := r.sizes(), r.Hosts
+	if len(sizes) == 0 {
+		return [][]*inventory.Host{left}
+	}
+	for n := 0; len(left) > 0; n++ {
+		size := min(sizes[min(n, len(sizes)-1)].Size(len(r.Hosts)), len(left))
+		batches = append(batches, left[:size])
+		left = left[size:]
+	}
+	return batches
 }
 
 // plan puts batches, gate and stragglers into a plan.

@@ -65,14 +65,14 @@ const (
 
 var (
 	// As date, ls, syslog, journalctl, web servers (RFC 9110, 5.6.7) and RFC 3339 write times.
-	timeRE = regexp.MustCompile(`(?:` +
+	timeRE = regexp.MustCompile(`^(?:` +
 		`\b(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +)?(?:` + months + ` +\d{1,2}\b|\b\d{1,2} +` + months + `\b)(?: +\d\d +` + clock + zone + `|(?:,? +\d{4}\b)?(?:,? +` + clock + zone + `(?: +\d{4}\b)?)?)` +
 		`|\b\d{1,2}/` + months + `/\d{4}(?::` + clock + zone + `)?` +
 		`|\b\d{4}[-/]\d\d[-/]\d\d(?:[T_ ]` + clock + zone + `|\b)` +
 		`|\b` + clock + zone + `)`)
 	// As syslog tags have them, name[123], and as programs name them.
 	tagRE = regexp.MustCompile(`\[\d+\]`)
-	pidRE = regexp.MustCompile(`(?i)\b(p?pid|process)([ =:#]+)\d+\b`)
+	pidRE = regexp.MustCompile(`\b(p?pid|Pid|PP?ID|[Pp]rocess)([ =:#]+)\d+\b`)
 )
 
 // apply appends line as the mask lets it be seen; names are those of its host,
@@ -86,14 +86,14 @@ func (m *Mask) apply(dst, line []byte, names []string) []byte {
 			line = maskName(line, name)
 		}
 	}
-	if (m.times || m.pids) && bytes.ContainsAny(line, "0123456789") {
-		if m.times {
-			line = maskTimes(line)
-		}
-		if m.pids {
-			line = tagRE.ReplaceAllLiteral(line, []byte("[<pid>]"))
-			line = pidRE.ReplaceAll(line, []byte("${1}${2}<pid>"))
-		}
+	if m.times {
+		line = maskTimes(line)
+	}
+	if m.pids && bytes.IndexByte(line, '[') >= 0 {
+		line = tagRE.ReplaceAllLiteral(line, []byte("[<pid>]"))
+	}
+	if m.pids && (bytes.Contains(line, []byte("id")) || bytes.Contains(line, []byte("ID")) || bytes.Contains(line, []byte("rocess"))) {
+		line = pidRE.ReplaceAll(line, []byte("${1}${2}<pid>"))
 	}
 	for _, re := range m.own {
 		line = re.ReplaceAllLiteral(line, []byte("<masked>"))
@@ -101,25 +101,68 @@ func (m *Mask) apply(dst, line []byte, names []string) []byte {
 	return append(dst, line...)
 }
 
+// timeMost is longer than any time that timeRE knows.
+const timeMost = 72
+
 // maskTimes covers times. What looks like a clock's within an address, such as
-// 10.0.0.1:22 or aa:bb:12:34, is none.
+// 10.0.0.1:22 or aa:bb:12:34, is none. Only where a time can begin is it looked
+// for: searching the line costs a hundred times as much.
 func maskTimes(line []byte) []byte {
 	var out []byte
 	copied := 0
-	for _, at := range timeRE.FindAllIndex(line, -1) {
-		i, end := at[0], at[1]
+	for i := 0; i < len(line); i++ {
+		if i > 0 && wordByte(line[i-1]) && line[i-1] != '-' || !timeBegins(line[i:]) {
+			continue
+		}
+		at := timeRE.FindIndex(line[i:min(i+timeMost, len(line))])
+		if at == nil {
+			continue
+		}
+		end := i + at[1]
 		if c := bytes.IndexByte(line[i:end], ':'); (c == 1 || c == 2) &&
-			(i > 0 && bytes.IndexByte([]byte(".:"), line[i-1]) >= 0 || end < len(line) && line[end] == ':') {
+			(i > 0 && (line[i-1] == '.' || line[i-1] == ':') || end < len(line) && line[end] == ':') {
 			continue
 		}
 		out = append(append(out, line[copied:i]...), "<time>"...)
-		copied = end
+		copied, i = end, end-1
 	}
 	if copied == 0 {
 		return line
 	}
 	return append(out, line[copied:]...)
 }
+
+// timeBegins says whether timeRE may match where p begins.
+func timeBegins(p []byte) bool {
+	if len(p) < 4 {
+		return false
+	}
+	if !digit(p[0]) {
+		switch string(p[:3]) {
+		case "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+			"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun":
+			return true
+		}
+		return false
+	}
+	n := 1
+	for n < len(p) && n < 5 && digit(p[n]) {
+		n++
+	}
+	if n == len(p) {
+		return false
+	}
+	switch p[n] {
+	case ':', '-', '/':
+		return n <= 4
+	case ' ': // a day before its month
+		rest := bytes.TrimLeft(p[n:], " ")
+		return n <= 2 && len(rest) > 2 && rest[0] >= 'A' && rest[0] <= 'S'
+	}
+	return false
+}
+
+func digit(c byte) bool { return c >= '0' && c <= '9' }
 
 // maskName covers name where it stands as a word.
 func maskName(line []byte, name string) []byte {

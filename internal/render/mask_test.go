@@ -55,6 +55,7 @@ func TestMaskPidsAndHost(t *testing.T) {
 	for line, want := range map[string]string{
 		"sshd[4711]: up":              "sshd[<pid>]: up",
 		"pid 7, PID: 8 ppid=9":        "pid <pid>, PID: <pid> ppid=<pid>",
+		"Process 12 (Pid#3)":          "Process <pid> (Pid#<pid>)",
 		"rapid 7":                     "rapid 7",
 		"web01.example.com is web01":  "<host> is <host>",
 		"web01-db web010 xweb01":      "web01-db web010 xweb01",
@@ -86,6 +87,33 @@ func TestNewMask(t *testing.T) {
 		if _, err := NewMask([]string{c.name}, []string{c.expr}); err == nil || err.Error() != c.want {
 			t.Errorf("%v, want %s", err, c.want)
 		}
+	}
+}
+
+// FuzzTimeBegins holds the quick look to the expression itself.
+func FuzzTimeBegins(f *testing.F) {
+	for _, s := range []string{"12:34", "5 May", "May 5", "2026-03-01", "1/Mar/2026", "x", "1:", "Dec", "Nov  1", "10:22:01.5 CET", "Thu, 26 Nov 2026"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if timeRE.Match(p) && !timeBegins(p) {
+			t.Errorf("%q begins with a time that is not seen", p)
+		}
+	})
+}
+
+func BenchmarkMask(b *testing.B) {
+	m, _ := NewMask([]string{"times", "pids", "host"}, nil)
+	plain := []byte("Filesystem 1K-blocks Used Available Use% Mounted on /var/lib/something of some length 12345 6789")
+	stamped := []byte("Nov 26 10:22:01 web01 sshd[4711]: Accepted publickey for root from 10.0.0.1 port 22 ssh2: ED25519")
+	for name, line := range map[string][]byte{"plain": plain, "stamped": stamped} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(line)))
+			var buf []byte
+			for b.Loop() {
+				buf = m.apply(buf[:0], line, []string{"web01"})
+			}
+		})
 	}
 }
 
