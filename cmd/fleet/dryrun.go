@@ -48,12 +48,12 @@ func dryRun(e *env, mode string, req *engine.Request, line func(host string) str
 	var err error
 	switch mode {
 	case "json":
-		err = json.NewEncoder(e.stdout).Encode(struct {
+		err = plainJSON(e.stdout).Encode(struct {
 			V    int       `json:"v"`
 			Plan []planned `json:"plan"`
 		}{1, all})
 	case "jsonl":
-		lines := json.NewEncoder(e.stdout)
+		lines := plainJSON(e.stdout)
 		for _, p := range all {
 			p.V, p.Type = 1, "plan"
 			err = errors.Join(err, lines.Encode(p))
@@ -67,6 +67,12 @@ func dryRun(e *env, mode string, req *engine.Request, line func(host string) str
 	}
 	tell(e.stderr, "fleet: ", fmt.Sprintf("dry run: nothing was sent to %s", amount(len(req.Hosts), "host")))
 	return nil
+}
+
+func plainJSON(w io.Writer) *json.Encoder {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc
 }
 
 // planText is the plan for people.

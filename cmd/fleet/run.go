@@ -25,6 +25,7 @@ type runOptions struct {
 	guard     guardFlags
 	compare   compareFlags
 	retry     retryFlags
+	template  templateFlags
 	show      showFlags
 	record    recordFlags
 	command   commandFlags
@@ -58,7 +59,7 @@ Output goes to standard output, everything else to standard error.`,
 			if err != nil {
 				return err
 			}
-			return runRun(c.Context(), e, o, pattern, o.line(words))
+			return runRun(c.Context(), e, o, pattern, words)
 		},
 	}
 	o.inventory.declare(c)
@@ -67,6 +68,7 @@ Output goes to standard output, everything else to standard error.`,
 	o.rollout.declare(c)
 	o.guard.declare(e, c)
 	o.retry.declare(c)
+	o.template.declare(c)
 	o.show.declare(c)
 	o.command.declare(c)
 	o.record.declare(c)
@@ -107,7 +109,8 @@ func (o *runOptions) line(words []string) string {
 	return strings.Join(words, " ")
 }
 
-func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) error {
+func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []string) error {
+	line := o.line(words)
 	o.inventory.want(pattern)
 	inv, err := o.inventory.load(e)
 	if err != nil {
@@ -120,23 +123,23 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	if len(hosts) == 0 {
 		return o.inventory.none(pattern)
 	}
-	if o.timeout < 0 {
-		return usagef("--timeout %v: a time cannot be negative", o.timeout)
-	}
-	how, err := o.command.how()
+	lines, err := o.template.lines(hosts, words, o.argv)
 	if err != nil {
 		return err
+	}
+	req, err := o.request(hosts, line, lines)
+	if err != nil {
+		return err
+	}
+	if o.template.dry {
+		return o.dryRun(e, inv, &req, lines)
 	}
 	sink, err := o.sink(e, hosts)
 	if err != nil {
 		return err
 	}
-	req := engine.Request{
-		Hosts: hosts, Command: line, How: how, Timeout: o.timeout,
-		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
-	}
-	if err := errors.Join(o.rollout.apply(&req), o.retry.apply(&req)); err != nil {
-		return err
+	if place := o.template.untouched(line); place != "" {
+		sink.Note("fleet: " + place + " is sent as it stands; --template fills it in")
 	}
 	if req.Fanout < min(o.rollout.fanout, len(hosts)) {
 		sink.Note(fmt.Sprintf("fleet: fanout lowered to %d: this process may open %d files (ulimit -n)", req.Fanout, openFiles()))
@@ -165,9 +168,30 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern, line string) er
 	return o.compare.judged(sink, summary, err)
 }
 
+// request is what is asked for, but for how hosts are reached and what stands
+// between batches. lines are those of hosts that have their own.
+func (o *runOptions) request(hosts []*inventory.Host, line string, lines map[string]string) (engine.Request, error) {
+	if o.timeout < 0 {
+		return engine.Request{}, usagef("--timeout %v: a time cannot be negative", o.timeout)
+	}
+	how, err := o.command.how()
+	if err != nil {
+		return engine.Request{}, err
+	}
+	o.show.output = o.compare.mode(o.show.output)
+	req := engine.Request{
+		Hosts: hosts, Command: line, How: how, Timeout: o.timeout,
+		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
+	}
+	applyLines(&req, lines)
+	if err := o.rollout.apply(&req); err != nil {
+		return req, err
+	}
+	return req, o.retry.apply(&req)
+}
+
 // sink shows the run over hosts, and keeps their outputs where that is wanted.
 func (o *runOptions) sink(e *env, hosts []*inventory.Host) (render.Sink, error) {
-	o.show.output = o.compare.mode(o.show.output)
 	options, err := o.show.options(e)
 	if err != nil {
 		return nil, err

@@ -136,7 +136,7 @@ func cmdValid(ts *testscript.TestScript, schemas string, neg bool, args []string
 	schema, err := jsonschema.Load(filepath.Join(schemas, args[0]+".json"))
 	ts.Check(err)
 	texts := []string{ts.ReadFile(args[1])}
-	if args[0] == "jsonl" {
+	if args[0] == "jsonl" || strings.HasSuffix(args[1], ".jsonl") {
 		texts = strings.Split(strings.TrimRight(texts[0], "\n"), "\n")
 	}
 	for _, text := range texts {
