@@ -38,6 +38,19 @@ type Exec struct {
 	KeepRunning bool          // a lost connection does not end the command
 	Shell       string        // reads Command; empty is the user's login shell
 	Dir         string        // to run in; empty is where the login begins
+	Stdin       io.Reader     // what the command reads; nil is nothing
+	TTY         bool          // the command gets a terminal of 80 columns; all output is Stdout's
+	Become      *Become       // whom to run as; nil is the login user
+	// Payload is shell text that is evaluated before the command and stands in no
+	// list of processes on the host.
+	Payload string
+}
+
+// Become is another user of the host. Password gives what is sent when the host
+// asks, once; nil is none.
+type Become struct {
+	Method, User string // as in sshpool.Become
+	Password     func() string
 }
 
 // Do asks for F to be run beside the loop. It is the one way for a program to

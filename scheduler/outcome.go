@@ -75,6 +75,7 @@ const (
 	StageKex     Stage = "kex"
 	StageAuth    Stage = "auth"
 	StageChannel Stage = "channel"
+	StageBecome  Stage = "become"
 	StageCommand Stage = "command"
 	// StageTransfer is in StageCommand's place where a file is moved.
 	StageTransfer Stage = "transfer"

@@ -46,10 +46,17 @@ type Command struct {
 	// that run beside it on the same connection may have the agent too, and
 	// cannot forward another.
 	ForwardAgent string
+	// Become, where not nil, is whom the command is run as. It is supervised then,
+	// also where Supervise is nil.
+	Become *Become
+	// Payload is shell text that /bin/sh evaluates before the command, and that
+	// shows in no list of processes; the command is supervised then.
+	Payload string
 	// Supervise, where not nil, has the command end on the host for sure; see
 	// there. Nil sends Text as it is.
 	Supervise *Supervision
 
-	noWait bool            // fail with KindSessionLimit where a session is not free
-	leave  <-chan struct{} // closed when there is no time to wait for a command's end; may be nil
+	terminal bool            // PTY is for the program of Become, not for the command
+	noWait   bool            // fail with KindSessionLimit where a session is not free
+	leave    <-chan struct{} // closed when there is no time to wait for a command's end; may be nil
 }

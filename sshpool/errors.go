@@ -32,8 +32,10 @@ const (
 	KindConnLost       Kind = "conn_lost"
 	KindNoStatus       Kind = "no_status" // channel closed without an exit status, connection alive
 	KindPermission     Kind = "permission"
-	KindNoShell        Kind = "no_shell" // no POSIX shell there began the command
-	KindProtocol       Kind = "protocol" // the peer broke the protocol or is no SSH server
+	KindBecomePassword Kind = "become_password" // the password for another user is wrong
+	KindBecomeDenied   Kind = "become_denied"   // another user could not be become for another reason
+	KindNoShell        Kind = "no_shell"        // no POSIX shell there began the command
+	KindProtocol       Kind = "protocol"        // the peer broke the protocol or is no SSH server
 	KindCanceled       Kind = "canceled"
 	KindInternal       Kind = "internal" // a fault on our side
 
@@ -65,6 +67,7 @@ const (
 	StageKex     Stage = "kex"
 	StageAuth    Stage = "auth"
 	StageChannel Stage = "channel"
+	StageBecome  Stage = "become"
 	StageCommand Stage = "command"
 	// StageTransfer is in StageCommand's place where files are moved.
 	StageTransfer Stage = "transfer"

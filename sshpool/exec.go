@@ -3,12 +3,13 @@ package sshpool
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"fleet/internal/remote"
 )
 
 // DrainTime is how long output is still read after the exit status came, when
@@ -37,13 +38,23 @@ func (c *Conn) Exec(ctx context.Context, command string, stdout, stderr io.Write
 // when the host did not answer, KindSessionLimit, KindPermission when the host
 // refuses to run commands, KindCanceled when ctx ended.
 func (c *Conn) Run(ctx context.Context, cmd Command) (ExecResult, error) {
+	if cmd.Become != nil {
+		return c.runBecome(ctx, cmd)
+	}
+	res, _, err := c.run(ctx, cmd)
+	return res, err
+}
+
+func (c *Conn) run(ctx context.Context, cmd Command) (ExecResult, remote.Denial, error) {
 	r, err := c.begin(ctx, cmd)
 	if err != nil {
-		return ExecResult{}, err
+		return ExecResult{}, "", err
 	}
 	r.start(cmd)
-	err = r.end()
-	return r.res, err
+	if err = r.end(); r.sup != nil {
+		return r.res, r.sup.denied, err
+	}
+	return r.res, "", err
 }
 
 // begin gets cmd a session.
@@ -63,9 +74,12 @@ func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
 		c: c, s: s, ctx: ctx, over: ctx.Done(), leave: cmd.leave, limit: newLimit(c.limits.Channel),
 		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
 		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{}), gone: make(chan struct{})}
-	if cmd.Supervise != nil {
+	if cmd.isSupervised() {
 		r.sup = newSupervised(cmd)
 		r.out.filter, r.err.filter = &r.sup.follow.Stdout, &r.sup.follow.Stderr
+		if r.sup.become != nil {
+			r.asks, r.begun = r.sup.follow.Asked, r.sup.follow.Begun()
+		}
 	}
 	return r, nil
 }
@@ -118,6 +132,8 @@ type running struct {
 	over    <-chan struct{} // the caller has given the command up; nil once that was seen
 	leave   <-chan struct{} // and does not wait for its end
 	gone    chan struct{}   // closed when the command is done with
+	asks    <-chan struct{} // the host asks for the password of another user
+	begun   <-chan struct{} // closed when that one's command has begun; nil once that was seen
 	givenUp bool
 	left    bool
 	ending  bool // the guard was asked to end the command
@@ -158,7 +174,7 @@ func (r *running) request(cmd Command) reply {
 	ok, err := ch.SendRequest(request, true, payload)
 	switch {
 	case ok && r.sup != nil:
-		if cmd.Stdin != nil {
+		if cmd.Stdin != nil || cmd.Payload != "" {
 			go r.feed(cmd.Stdin)
 		}
 	case ok && cmd.Stdin == nil:
@@ -231,26 +247,20 @@ func (r *running) wait() error {
 		case <-r.done:
 			ended++
 		case <-r.limit.c:
-			if r.ending {
+			if over, err := r.late(); over {
+				return err
+			}
+		case <-r.asks:
+			if !r.answer() {
 				r.stop()
 				return nil
 			}
-			if r.exited && (r.out.behind() || r.err.behind()) {
-				r.limit = newLimit(drainAgain)
-				continue
+		case <-r.begun:
+			r.begun, r.asks = nil, nil
+			if !r.exited && !r.ending {
+				r.limit.stop()
+				r.limit = limit{}
 			}
-			if r.exited {
-				if rest := r.unquiet(); rest > 0 {
-					r.limit = newLimit(rest)
-					continue
-				}
-				r.res.Lingering = true
-				return nil
-			}
-			r.c.retire()
-			e := timeoutError(opExec, StageChannel, r.c.limits.Channel)
-			e.Sent = true
-			return e
 		case <-r.leave:
 			r.givenUp, r.left = true, true
 			r.stop()
@@ -264,6 +274,37 @@ func (r *running) wait() error {
 			return r.canceled()
 		}
 	}
+}
+
+// late says what the end of the limit means: whether the command is over, and
+// with which error.
+func (r *running) late() (over bool, err error) {
+	if r.ending {
+		r.stop()
+		return true, nil
+	}
+	if r.begun != nil && r.replied == nil && !r.exited {
+		r.stop()
+		e := timeoutError(opExec, StageBecome, r.becomeLimit())
+		e.Sent = true
+		return true, e
+	}
+	if r.exited && (r.out.behind() || r.err.behind()) {
+		r.limit = newLimit(drainAgain)
+		return false, nil
+	}
+	if r.exited {
+		if rest := r.unquiet(); rest > 0 {
+			r.limit = newLimit(rest)
+			return false, nil
+		}
+		r.res.Lingering = true
+		return true, nil
+	}
+	r.c.retire()
+	e := timeoutError(opExec, StageChannel, r.c.limits.Channel)
+	e.Sent = true
+	return true, e
 }
 
 // canceled is the error of a command that its caller gave up.
@@ -328,6 +369,11 @@ func (r *running) answered(a reply) error {
 	switch {
 	case a.ok:
 		close(r.ready)
+		if r.begun != nil && !r.exited {
+			r.limit.stop()
+			r.limit = newLimit(r.becomeLimit())
+			return nil
+		}
 		if !r.exited && !r.ending {
 			r.limit.stop()
 			r.limit = limit{}
@@ -374,90 +420,3 @@ func (r *running) verdict() error {
 	return &Error{Op: opExec, Kind: KindNoStatus, Stage: StageCommand, Sent: true,
 		Text: "channel closed without an exit status"}
 }
-
-// stopWait bounds how long a cancelled command holds its caller up when the
-// connection takes no more bytes.
-const stopWait = 250 * time.Millisecond
-
-// stop asks the host to end the command. Dropbear may take the end of a process
-// for that of a session which begins in the same moment, and then closes that
-// one without its output (github.com/mkj/dropbear/issues/173; seen in 2022.83):
-// what comes next shall not come on this connection.
-func (r *running) stop() {
-	if strings.HasPrefix(r.c.ServerVersion(), "SSH-2.0-dropbear") {
-		r.c.retire()
-	}
-	sent := make(chan struct{})
-	ch := r.s.ch
-	go func() {
-		ch.SendRequest("signal", false, appendString(nil, "TERM"))
-		ch.Close()
-		close(sent)
-	}()
-	wait := newLimit(stopWait)
-	defer wait.stop()
-	select {
-	case <-sent:
-	case <-wait.c:
-	}
-}
-
-// finish lets go of the streams and of the channel. After it nothing is written
-// to the caller's writers.
-func (r *running) finish() {
-	close(r.gone)
-	r.bound(-1)
-	r.c.takeBack(r.lent)
-	r.res.StdoutBytes = r.out.close()
-	r.res.StderrBytes = r.err.close()
-	if r.res.Took == 0 {
-		r.res.Took = time.Since(r.began)
-	}
-	if !r.closed {
-		select {
-		case req, ok := <-r.s.reqs:
-			if r.closed = !ok; ok {
-				req.Reply(false, nil)
-			}
-		default:
-		}
-	}
-	if r.closed {
-		r.c.slots.give()
-		return
-	}
-	go func() {
-		r.s.ch.Close()
-		ssh.DiscardRequests(r.s.reqs)
-		r.c.slots.give()
-	}()
-}
-
-// copy reads one stream to its end. Nobody else reads it, so it goes on when
-// the writer fails: unread output would stall the host.
-func (r *running) copy(s *sink, from io.Reader) {
-	defer func() { r.done <- s }()
-	buf := make([]byte, smallRead)
-	for {
-		n, err := from.Read(buf)
-		passed := r.c.wire.stock.read(n, n == len(buf))
-		s.write(buf[:n], n == len(buf))
-		passed()
-		if err != nil {
-			s.rest()
-			break
-		}
-		if n == len(buf) && n < bigRead {
-			buf = make([]byte, bigRead)
-		}
-	}
-}
-
-// Sizes of the buffer that a stream is read with: most commands write little.
-const (
-	smallRead = 1 << 10
-	bigRead   = 40<<10 - 1 // no multiple of what packets hold: a read that fills it leaves something
-)
-
-// writerPanic is the error of a writer that panicked.
-func writerPanic(v any) error { return fmt.Errorf("panic: %v", v) }

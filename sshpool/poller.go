@@ -312,6 +312,13 @@ func (p *Poller) use(ctx context.Context, host string, op scheduler.Use) error {
 // command is what an op asks of a connection.
 func (p *Poller) command(op scheduler.Exec, t Target) Command {
 	c := Command{Text: op.Command, Stdout: op.Stdout, Stderr: op.Stderr, OfferEnv: t.OfferEnv, leave: p.ctx.Done()}
+	c.Stdin, c.Payload = op.Stdin, op.Payload
+	if op.TTY {
+		c.PTY = &PTY{Term: "xterm"}
+	}
+	if b := op.Become; b != nil {
+		c.Become = &Become{Method: b.Method, User: b.User, Password: b.Password}
+	}
 	if !op.Raw {
 		c.Supervise = &Supervision{KillAfter: op.KillAfter, KeepRunning: op.KeepRunning, Shell: op.Shell, Dir: op.Dir}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"time"
 
@@ -52,17 +51,32 @@ type supervised struct {
 	nonce  string
 	follow *remote.Follower
 	grace  time.Duration
+	become *Become
+	given  bool          // the password was sent
+	denied remote.Denial // why the command's user could not be become
 }
 
 func newSupervised(cmd Command) *supervised {
-	s := &supervised{nonce: rand.Text(), grace: cmd.Supervise.KillAfter}
+	how := cmd.Supervise
+	if how == nil {
+		how = &Supervision{}
+	}
+	s := &supervised{nonce: rand.Text(), grace: how.KillAfter, become: cmd.Become}
 	if s.grace <= 0 {
 		s.grace = DefaultKillAfter
 	}
-	s.follow = remote.NewFollower(s.nonce)
-	s.spec = remote.Spec{Command: cmd.Text, Shell: cmd.Supervise.Shell, Dir: cmd.Supervise.Dir, Grace: s.grace,
-		Keep: cmd.Supervise.KeepRunning, Stdin: cmd.Stdin != nil, TTY: cmd.PTY != nil}
+	s.spec = remote.Spec{Command: cmd.Text, Shell: how.Shell, Dir: how.Dir, Grace: s.grace, Payload: cmd.Payload,
+		Keep: how.KeepRunning, Stdin: cmd.Stdin != nil, TTY: cmd.PTY != nil && !cmd.terminal, Terminal: cmd.terminal}
+	if b := cmd.Become; b != nil {
+		s.spec.Become = b.remote()
+	}
+	s.follow = remote.NewFollower(&s.spec, s.nonce)
 	return s
+}
+
+// isSupervised says that a command is sent behind a supervisor.
+func (cmd *Command) isSupervised() bool {
+	return cmd.Supervise != nil || cmd.Become != nil || cmd.Payload != ""
 }
 
 func (s *supervised) line() string { return s.spec.Line(s.nonce) }
@@ -78,9 +92,20 @@ const (
 	lookSlack = 4 * time.Second
 )
 
-// feed sends the command its input once it has begun: before that somebody else
-// might read it.
+// feed sends the payload when the host is ready for it, and the command its input
+// once it has begun: before that somebody else might read it.
 func (r *running) feed(stdin io.Reader) {
+	if r.sup.spec.Payload != "" {
+		select {
+		case <-r.sup.follow.Ready():
+			io.WriteString(r.s.ch, r.sup.spec.Payload)
+		case <-r.gone:
+			return
+		}
+	}
+	if stdin == nil {
+		return
+	}
 	select {
 	case <-r.sup.follow.Begun():
 		io.Copy(r.s.ch, stdin)
@@ -94,6 +119,9 @@ func (r *running) feed(stdin io.Reader) {
 func (r *running) endSupervised() bool {
 	if r.sup == nil || r.sup.polled() || r.replied != nil {
 		return false // see settle
+	}
+	if r.begun != nil { // who asks for a password would take it for one
+		return false
 	}
 	r.ending = true
 	r.sup.follow.End()
@@ -153,19 +181,15 @@ func (r *running) tellNoise() []byte {
 // what came instead.
 func (r *running) notBegun(said []byte) error {
 	e := &Error{Op: opExec, Kind: KindNoShell, Stage: StageCommand, Sent: true}
-	if r.sup.follow.Refused() == remote.NoDir {
+	switch {
+	case r.sup.follow.Refused() == remote.NoDir:
 		e.Kind = KindPermission
 		e.Text = "no such folder, or no way into it: " + excerpt([]byte(r.sup.spec.Dir))
 		return e
+	case r.sup.follow.Became():
+		return r.notBecome()
 	}
-	how := ""
-	switch {
-	case r.res.Signal != "":
-		how = " (signal " + r.res.Signal + ")"
-	case r.res.HasExit:
-		how = fmt.Sprintf(" (exit status %d)", r.res.ExitCode)
-	}
-	e.Text = "no POSIX shell ran the command" + how
+	e.Text = "no POSIX shell ran the command" + r.endText()
 	if said = bytes.TrimSpace(said); len(said) > 0 {
 		e.Text += ": " + excerpt(said)
 	}

@@ -14,14 +14,21 @@ import (
 type Follower struct {
 	Stdout, Stderr Stream
 
+	// Asked gets a value each time that the host asks for a password; nobody need
+	// receive more than two.
+	Asked chan struct{}
+
 	mark []byte // what our lines begin with
 
 	mu     sync.Mutex
 	begun  chan struct{} // closed when the command has begun
+	ready  chan struct{} // closed when the payload is waited for
 	is     Began
 	refuse Refusal
 	report *Report
 	ending bool
+	asked  int
+	words  bool // the host asks for a password in its own words
 }
 
 // Began says which processes there are on the host.
@@ -33,8 +40,10 @@ type Began struct {
 // Refusal is why the script did not begin the command.
 type Refusal string
 
-// NoDir is the refusal where Spec.Dir cannot be entered.
-const NoDir Refusal = "cd"
+const (
+	NoDir    Refusal = "cd"   // Spec.Dir cannot be entered
+	NoMethod Refusal = "none" // the program of Become.Method is not there
+)
 
 // Report is what the guard saw when it had ended the command.
 type Report struct {
@@ -42,11 +51,16 @@ type Report struct {
 	Left   []int // processes that are still there
 }
 
-// NewFollower follows the command that was sent with nonce.
-func NewFollower(nonce string) *Follower {
-	f := &Follower{mark: []byte("fleet-" + nonce + " "), begun: make(chan struct{})}
+// NewFollower follows the command of s that was sent with nonce.
+func NewFollower(s *Spec, nonce string) *Follower {
+	f := &Follower{mark: []byte("fleet-" + nonce + " "), begun: make(chan struct{}), ready: make(chan struct{}), Asked: make(chan struct{}, 2)}
 	f.Stdout.f, f.Stderr.f = f, f
 	f.Stderr.reports = true
+	if s.Terminal || s.TTY {
+		f.Stdout.reports = true
+		f.Stderr.marked = true
+	}
+	f.words = s.Become != nil && s.Become.Method != Sudo
 	return f
 }
 
@@ -88,8 +102,8 @@ func (f *Follower) line(text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case len(words) == 1 && Refusal(words[0]) == NoDir:
-		f.refuse = NoDir
+	case len(words) == 1 && (Refusal(words[0]) == NoDir || Refusal(words[0]) == NoMethod):
+		f.refuse = Refusal(words[0])
 	case len(words) > 0 && words[0] == "end":
 		f.report = parseReport(words[1:])
 	case len(words) == 2 && f.is.PID == 0:
@@ -121,14 +135,52 @@ func (f *Follower) isEnding() bool {
 	return f.ending
 }
 
+// Became says that the host has begun to become another user.
+func (f *Follower) Became() bool {
+	return f.Stdout.becoming || f.Stderr.becoming || f.Refused() == NoMethod
+}
+
+// Ready is closed when the host waits for the payload.
+func (f *Follower) Ready() <-chan struct{} { return f.ready }
+
+func (f *Follower) setReady() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-f.ready:
+	default:
+		close(f.ready)
+	}
+}
+
+// ask says that the host asks for a password.
+func (f *Follower) ask() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked++
+	select {
+	case f.Asked <- struct{}{}:
+	default:
+	}
+}
+
+// Said is what the program that becomes another user has said, as far as it is
+// kept. It is called when both streams have ended.
+func (f *Follower) Said() []byte {
+	return bytes.TrimSpace(append(append([]byte(nil), f.Stdout.said...), f.Stderr.said...))
+}
+
 // Stream is one output stream of a command.
 type Stream struct {
-	f       *Follower
-	reports bool
-	marked  bool
-	held    []byte // the end of what has come, where one of our lines may begin
-	noise   int64
-	head    []byte
+	f        *Follower
+	reports  bool
+	marked   bool
+	held     []byte // the end of what has come, where one of our lines may begin
+	noise    int64
+	head     []byte
+	becoming bool // what comes now is said by the program that becomes another user
+	said     []byte
+	answered int // up to where a question in said was noticed
 }
 
 const (
@@ -151,13 +203,12 @@ func (s *Stream) Pass(p []byte) []byte {
 	for !s.marked || s.reports && s.f.isEnding() {
 		at, end := findLine(all, s.f.mark)
 		if end > 0 {
-			s.f.line(string(all[at+len(s.f.mark) : end]))
 			if s.marked {
 				out = append(out, all[:at]...)
 			} else {
 				s.drop(all[:at])
-				s.marked = true
 			}
+			s.ours(string(all[at+len(s.f.mark) : end]))
 			all = all[end:]
 			continue
 		}
@@ -175,10 +226,32 @@ func (s *Stream) Pass(p []byte) []byte {
 	return append(out, all...)
 }
 
+// ours takes a line of ours.
+func (s *Stream) ours(text string) {
+	switch strings.TrimSpace(text) {
+	case "become":
+		s.becoming = true
+	case "ready":
+		s.f.setReady()
+	case ownQuestion:
+		s.f.ask()
+	default:
+		s.marked = true
+		s.f.line(text)
+	}
+}
+
+// ownQuestion is how sudo asks for a password, in our words. It ends without a line
+// break.
+const ownQuestion = "ask:"
+
 // findLine finds a line that begins with mark: its bounds, end behind the line
 // break. Where there is none end is 0, and from at on one may still come.
 func findLine(b, mark []byte) (at, end int) {
 	if at = bytes.Index(b, mark); at >= 0 {
+		if bytes.HasPrefix(b[at+len(mark):], []byte(ownQuestion)) {
+			return at, at + len(mark) + len(ownQuestion)
+		}
 		if n := bytes.IndexByte(b[at:], '\n'); n >= 0 {
 			return at, at + n + 1
 		}
@@ -195,7 +268,18 @@ func findLine(b, mark []byte) (at, end int) {
 	return len(b), 0
 }
 
+const maxSaid = 1000 // of what the program says that becomes another user
+
+// drop takes what is not the command's output.
 func (s *Stream) drop(p []byte) {
+	if s.becoming {
+		s.said = append(s.said, p[:min(len(p), maxSaid-len(s.said))]...)
+		if s.f.words && question.Match(s.said[s.answered:]) {
+			s.answered = len(s.said)
+			s.f.ask()
+		}
+		return
+	}
 	s.noise += int64(len(p))
 	s.head = append(s.head, p[:min(len(p), maxHead-len(s.head))]...)
 }

@@ -26,25 +26,35 @@ type Spec struct {
 	Stdin bool
 	// TTY says that the command gets a terminal. It reads from that as with Stdin.
 	TTY bool
+	// Terminal says that there is a terminal though the command gets none: the
+	// program of Become wants it. Both streams then come on standard output.
+	Terminal bool
+	// Become, where not nil, is whom to run as. Shell is then /bin/sh where nothing
+	// else is said: many a user to become has none to log in with.
+	Become *Become
+	// Payload is shell text that is evaluated before the command, but not part of
+	// what is sent as Line: it is sent when the host says that it is ready for it.
+	// So it shows in no list of processes.
+	Payload string
 }
 
 // Flags of a script's argument.
 const (
-	flagPoll = "p" // the command has the standard input
-	flagKeep = "k" // a lost connection does not end the command
-	flagTTY  = "t" // stay in the session that has the terminal
+	flagPoll     = "p" // the command has the standard input
+	flagKeep     = "k" // a lost connection does not end the command
+	flagTTY      = "t" // stay in the session that has the terminal
+	flagTerminal = "y" // standard error is standard output
 )
 
 func (s *Spec) flags() string {
 	f := "-" // an empty word would be lost
-	if s.polled() {
-		f += flagPoll
-	}
-	if s.Keep {
-		f += flagKeep
-	}
-	if s.TTY {
-		f += flagTTY
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{flagPoll, s.polled()}, {flagKeep, s.Keep}, {flagTTY, s.TTY}, {flagTerminal, s.Terminal}} {
+		if flag.set {
+			f += flag.name
+		}
 	}
 	return f
 }
@@ -60,7 +70,19 @@ const evaluate = `eval "$2"`
 // command. Who becomes another user, or may not, sees the command's text first
 // in a log of arguments.
 func (s *Spec) Line(nonce string) string {
-	return words("exec", "/bin/sh", "-c", evaluate, evaluate, s.Command, supervisor(), nonce, s.flags(), seconds(s.Grace), s.Dir, s.Shell, "", "")
+	size := ""
+	if s.Payload != "" {
+		size = strconv.Itoa(len(s.Payload))
+	}
+	begin := []string{"exec", "/bin/sh", "-c", evaluate, evaluate, s.Command}
+	args := []string{nonce, s.flags(), seconds(s.Grace), s.Dir, s.Shell, size}
+	if b := s.Become; b != nil {
+		if s.Shell == "" {
+			args[4] = "/bin/sh"
+		}
+		return words(slices.Concat(begin, []string{b.script()}, args, []string{b.User, supervisor()})...)
+	}
+	return words(slices.Concat(begin, []string{supervisor()}, args, []string{"", "", ""})...)
 }
 
 // words quotes each word for whatever shell reads them.
@@ -93,7 +115,7 @@ func ParseLine(line string) (s Sent, ok bool) {
 		return s, false
 	}
 	list, ok := unquote(line)
-	if !ok || len(list) != 14 || !slices.Equal(list[:5], []string{"exec", "/bin/sh", "-c", evaluate, evaluate}) {
+	if !ok || len(list) < 15 || len(list) > 16 || !slices.Equal(list[:5], []string{"exec", "/bin/sh", "-c", evaluate, evaluate}) {
 		return s, false
 	}
 	grace, err := strconv.Atoi(list[9])

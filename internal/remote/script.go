@@ -19,8 +19,8 @@ import (
 //	a  1 where somebody asked for the end
 //	v  the processes of the command that are alive, " 1 2 3 "; h all that were seen
 
-// find sets v to the processes of the command: those in the session of c, and
-// what descends from c or from one that was seen before. The guard and what it
+// find sets v to the processes of the command: those in the session or the group
+// of c, and what descends from c or from one that was seen before. The guard and what it
 // started are not among them, and neither are the dead that nobody has waited
 // for (Z). Fields are those of proc(5) and ps(1).
 const find = `
@@ -36,7 +36,7 @@ t() {
 			set -- ${y##*) }
 			case ${1:-X} in
 			Z|X) ;;
-			*) w="$w ${x%/stat}/$2/$4" ;;
+			*) w="$w ${x%/stat}/$2/$3/$4" ;;
 			esac
 		done
 	else
@@ -44,7 +44,7 @@ t() {
 		while [ $# -gt 3 ]; do
 			case $4 in
 			Z*) ;;
-			*) w="$w $1/$2/$3" ;;
+			*) w="$w $1/$2/$3/$3" ;;
 			esac
 			shift 4
 		done
@@ -56,7 +56,7 @@ t() {
 		for x in $w; do
 			i=${x%%/*}
 			y=${x#*/}
-			p=${y%/*}
+			p=${y%%/*}
 			y=${y#*/}
 			case "$v" in
 			*" $i "*) continue ;;
@@ -65,7 +65,7 @@ t() {
 			$i|$p) continue ;;
 			esac
 			case $c in
-			$i|$y) v="$v$i " ;;
+			$i|${y#*/}|${y%/*}) v="$v$i " ;;
 			*)
 				case "$h/$v" in
 				*" $i "*/*|*/*" $p "*) v="$v$i " ;;
@@ -201,10 +201,17 @@ z() {
 `
 
 // begin takes the arguments, and makes the shell the leader of a session of its
-// own, so that whatever the command starts can be told by it. $0 is the text
+// own, so that whatever the command starts can be told by it. One that leads a
+// group already cannot be that without another process, and stays what it is: so
+// it is under a sudo with a terminal of its own (use_pty). $0 is the text
 // that evaluates the script; $1 is the command and $2 the script.
 const begin = `
-m=fleet-$3 f=$4 g=$5 d=$6 b=$7 l=$8 q=$9
+m=fleet-$3 f=$4 g=$5 d=$6 b=$7 n=$8 l=$9 q=${10}
+case $f in
+*c*)
+	LC_ALL=${11}
+	[ -n "$LC_ALL" ] || unset LC_ALL ;;
+esac
 if [ -z "$l" ]; then
 	l=$$ q=$PPID
 fi
@@ -215,21 +222,27 @@ case $f in
 	if [ -r /proc/$$/stat ]; then
 		read -r y </proc/$$/stat
 		y=${y##*) }
-		y=${y#* * * }
-		y=${y%% *}
+		y=${y#* * }
+		y=${y%"${y#* * }"}
 	else
 		y=$(ps -o pgid= -p $$)
 		y=${y##* }
 	fi
-	if [ "$y" != $$ ] && command -v setsid >/dev/null 2>&1; then
-		exec setsid /bin/sh -c "$0" "$0" "$1" "$2" ${m#fleet-} ${f}s $g "$d" "$b" $l $q
+	case " $y " in
+	*" $$ "*) y= ;;
+	esac
+	if [ -n "$y" ] && command -v setsid >/dev/null 2>&1; then
+		exec setsid /bin/sh -c "$0" "$0" "$1" "$2" ${m#fleet-} ${f}s $g "$d" "$b" "$n" $l $q "${11}"
 	fi ;;
 esac
 `
 
-// run starts the guard, tells that the command's output begins, and becomes the
-// command. The guard is nobody's child: a shell's "wait", or a program that waits
-// for all its children, would else wait for it.
+// run reads the payload, starts the guard, tells that the command's output
+// begins, and becomes the command. The guard is nobody's child: a shell's "wait",
+// or a program that waits for all its children, would else wait for it. The
+// payload is read before, as only one of them can have the standard input; head
+// may read further than it is told, so nothing else is sent until the command has
+// begun.
 //
 // SHLVL and -f keep bash and zsh from reading once more what the login shell has
 // read: Debian's bash reads ~/.bashrc for a command that comes by SSH where SHLVL
@@ -247,14 +260,32 @@ case $f in
 *p*) ;;
 *) exec </dev/null ;;
 esac
+z=
+if [ -n "$n" ]; then
+	case $f in
+	*t*)
+		y=$(stty -g <&3)
+		stty raw -echo <&3 ;;
+	esac
+	echo "$m ready"
+	z=$(head -c $n <&3; echo .)
+	z=${z%.}
+	case $f in
+	*t*) stty "$y" <&3 ;;
+	esac
+fi
 r=$( { z; } </dev/null >/dev/null 2>&1 & echo $! )
 x=$1
 case $b in
 "") b=${SHELL:-/bin/sh} ;;
 esac
 echo "$m $c $r"
-echo "$m $c $r" >&2
+case $f in
+*[ty]*) ;;
+*) echo "$m $c $r" >&2 ;;
+esac
 exec 3<&- 4>&-
+eval "$z"
 case $b in
 */bash) SHLVL=1; export SHLVL ;;
 */zsh) exec "$b" -f -c "$x" ;;

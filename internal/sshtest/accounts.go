@@ -60,12 +60,7 @@ func (s *Server) writeAccounts(password, shell string) {
 	}
 	hash := "*"
 	if password != "" {
-		// perl-base is on every Debian system.
-		out, err := exec.Command("perl", "-e", `print crypt($ARGV[0], '$6$loopback$')`, password).Output()
-		if err != nil {
-			s.t.Fatalf("perl: %v", err)
-		}
-		hash = string(out)
+		hash = s.crypt(password)
 	}
 	s.write("passwd", passwd.String(), 0o644)
 	s.write("shells", shell+"\n", 0o644)

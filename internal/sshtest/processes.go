@@ -186,3 +186,13 @@ func commandOf(pid int) string {
 	argv, _ := os.ReadFile(procFile(pid, "cmdline"))
 	return strings.TrimSpace(strings.ReplaceAll(string(argv), "\x00", " "))
 }
+
+// Tree lists the server and what descends from it now; what has lost its parent
+// is not among them.
+func (s *Server) Tree() []Process {
+	var found []Process
+	for _, p := range s.tree() {
+		found = append(found, Process{p, commandOf(p)})
+	}
+	return found
+}

@@ -54,6 +54,7 @@ type options struct {
 	noSFTP    bool
 	password  string
 	shell     string
+	accounts  *Accounts
 }
 
 // Listen sets the addresses to listen on; 127.0.0.1 to 127.0.0.4 without it.
@@ -222,7 +223,9 @@ func (s *Server) begin(o *options, argv []string, ready func(string) bool) bool 
 	cmd.Stderr = w
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + s.Dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if o.password != "" || o.shell != "" || s.Name == "dropbear" {
+	if o.accounts != nil {
+		s.useEtc(cmd, o)
+	} else if o.password != "" || o.shell != "" || s.Name == "dropbear" {
 		s.useAccounts(cmd, o)
 	}
 	err = cmd.Start()
