@@ -20,7 +20,7 @@ const (
 const sudoers = "Defaults !lecture, passwd_tries=3\nroot ALL=(ALL) ALL\n"
 
 // becomeServer starts a server where ann logs in, with those files in /etc.
-func becomeServer(t *testing.T, start func(testing.TB, ...sshtest.Option) *sshtest.Server, files map[string]string) (*sshtest.Server, *Conn) {
+func becomeServer(t *testing.T, start func(testing.TB, ...sshtest.Option) *sshtest.Server, files map[string]string) *sshtest.Server {
 	t.Helper()
 	for _, program := range []string{"/usr/bin/sudo", "/usr/bin/doas"} {
 		if _, err := os.Stat(program); err != nil {
@@ -30,9 +30,8 @@ func becomeServer(t *testing.T, start func(testing.TB, ...sshtest.Option) *sshte
 			t.Skip(err)
 		}
 	}
-	s := start(t, sshtest.Listen("127.0.0.1"), sshtest.WithAccounts(sshtest.Accounts{
+	return start(t, sshtest.Listen("127.0.0.1"), sshtest.WithAccounts(sshtest.Accounts{
 		Login: "ann", Passwords: map[string]string{"ann": annPassword, "root": rootPassword, "ben": ""}, Files: files}))
-	return s, mustDial(t, realTarget(t, s))
 }
 
 // becoming is one way to become another user, and how it ends.
@@ -85,12 +84,13 @@ func TestBecome(t *testing.T) {
 		for rules, files := range becomeRules() {
 			t.Run(name+"/"+rules, func(t *testing.T) {
 				t.Parallel()
-				s, c := becomeServer(t, start, files)
+				s := becomeServer(t, start, files)
 				for _, b := range becomings {
 					if b.rules != rules {
 						continue
 					}
 					t.Run(b.name, func(t *testing.T) {
+						c := mustDial(t, realTarget(t, s)) // see stop: a connection is not for what comes after
 						if b.want == "" {
 							b.works(t, s, c)
 							return
