@@ -2,6 +2,7 @@ package sshpool
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"path"
@@ -20,28 +21,49 @@ func (p *putting) place(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := file.Chmod(p.mode()); err != nil {
+	if err := p.dress(file); err != nil {
 		return err
 	}
-	if !p.o.ModTime.IsZero() {
-		if err := file.Chtimes(p.o.ModTime, p.o.ModTime); err != nil {
+	// What is on the disk has nothing to fear from its close any more: the
+	// answer to that comes while the file gets its name.
+	closed := make(chan error, 1)
+	go func() { closed <- file.Close() }()
+	if !p.res.Synced || p.o.Backup != "" {
+		if err := <-closed; err != nil {
 			return err
 		}
-	}
-	if err := file.Close(); err != nil {
-		return err
+		closed <- nil
 	}
 	p.keep = false
 	if err := p.backup(ctx); err != nil {
 		return err
 	}
 	err := p.rename(ctx)
+	if closeErr := <-closed; err == nil {
+		err = closeErr
+	}
 	if err != nil && p.moved {
 		rest, cancel := brief(ctx)
 		defer cancel()
 		p.s.Rename(rest, p.backupName(), p.name)
 	}
 	return err
+}
+
+// dress gives the file its permissions and its time, by one request.
+func (p *putting) dress(file *SFTPFile) error {
+	flags := uint32(attrPermissions)
+	if !p.o.ModTime.IsZero() {
+		flags |= attrTimes
+	}
+	return file.setstat("chmod", flags, func(m []byte) []byte {
+		m = binary.BigEndian.AppendUint32(m, modeBits(p.mode()))
+		if flags&attrTimes != 0 {
+			when := uint32(p.o.ModTime.Unix())
+			m = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(m, when), when)
+		}
+		return m
+	})
 }
 
 func (p *putting) own(file *SFTPFile) error {

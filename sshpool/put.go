@@ -45,13 +45,19 @@ func (f *Files) put(ctx context.Context, src *Source, name string, o PutOptions)
 }
 
 func (p *putting) run(ctx context.Context) error {
-	if err := p.look(ctx); err != nil {
+	looked := make(chan error, 1)
+	go func() { looked <- p.look(ctx) }()
+	opened := p.open(ctx)
+	err := <-looked
+	if err == nil {
+		err = opened
+	}
+	if err != nil && opened != nil {
 		return p.cause(ctx, err)
 	}
-	if err := p.open(ctx); err != nil {
-		return p.cause(ctx, err)
+	if err == nil {
+		err = p.fill(ctx)
 	}
-	err := p.fill(ctx)
 	if err == nil {
 		err = p.check(ctx)
 	}

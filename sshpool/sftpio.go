@@ -30,7 +30,8 @@ type reading struct {
 	f       *openFile
 	next    int64 // where the next request begins
 	end     int64 // where to stop; lowered where the server meets the end of the file
-	chunk   int
+	chunk   int   // the longest request
+	short   int   // what the server gives at most, once it gave less than asked for
 	allowed int
 	again   []span // rest of what was answered short
 	flying  int
@@ -41,7 +42,7 @@ type reading struct {
 // need not be in order; a piece is take's to keep until it returns. The end of
 // the file before end is no error: it gives the place where the file ended.
 func (f *openFile) read(ctx context.Context, at, end int64, take func(at int64, p []byte) error) (int64, error) {
-	r := &reading{f: f, next: at, end: end, chunk: f.s.link.maxRead, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
+	r := &reading{f: f, next: at, end: end, chunk: smallChunk, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
 	for {
 		for r.flying < r.allowed {
 			s, ok := r.pick()
@@ -77,6 +78,9 @@ func (r *reading) pick() (span, bool) {
 	}
 	if r.next >= r.end {
 		return span{}, false
+	}
+	if r.chunk = int(r.f.s.link.maxRead.Load()); r.short > 0 {
+		r.chunk = min(r.chunk, r.short)
 	}
 	s := span{r.next, int(min(int64(r.chunk), r.end-r.next))}
 	r.next += int64(s.size)
@@ -118,7 +122,7 @@ func (r *reading) answer(a *ask, take func(int64, []byte) error) error {
 	}
 	if rest := a.size - len(p); rest > 0 {
 		r.again = append(r.again, span{a.tag + int64(len(p)), rest})
-		r.chunk = min(r.chunk, max(len(p), 512))
+		r.short = max(len(p), 512)
 	} else if r.allowed < min(mostUnderWay, max(firstUnderWay, maxUnderWay/r.chunk)) {
 		r.allowed++
 	}
@@ -192,7 +196,7 @@ func (f *openFile) write(ctx context.Context, at int64, next nextBytes, tell fun
 	w := &writing{f: f, at: at, full: at, tell: tell, done: make(chan *ask, mostUnderWay+1)}
 	for over := false; ; {
 		for !over && w.err == nil && w.flying < mostUnderWay {
-			p, written, err := next(f.s.link.maxWrite)
+			p, written, err := next(int(f.s.link.maxWrite.Load()))
 			if err == io.EOF {
 				over = true
 				break

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -53,7 +54,7 @@ type sftpLink struct {
 	over  chan struct{}  // closed at the end
 	after func()         // called once, after the end
 
-	maxRead, maxWrite int // bytes that one request may ask for; set once, at the start
+	maxRead, maxWrite atomic.Int64 // bytes that one request may ask for
 
 	mu      sync.Mutex
 	err     error // why it ended
@@ -93,7 +94,9 @@ func (a *ask) release() {
 func newSFTPLink(c *Conn, ch ssh.Channel, after func()) (*sftpLink, *io.PipeReader) {
 	r, w := io.Pipe()
 	l := &sftpLink{ch: ch, c: c, out: make(chan outgoing), lib: w, over: make(chan struct{}), after: after,
-		last: ownIDs, waiting: make(map[uint32]*ask), maxRead: smallChunk, maxWrite: smallChunk}
+		last: ownIDs, waiting: make(map[uint32]*ask)}
+	l.maxRead.Store(smallChunk)
+	l.maxWrite.Store(smallChunk)
 	return l, r
 }
 

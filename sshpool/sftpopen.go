@@ -126,7 +126,7 @@ func (c *Conn) clientOn(ctx context.Context, o *opening, way Way, marker string)
 		return nil, gaveUp(ctx, opSFTP, StageChannel)
 	}
 	if _, ok := s.Offers(extLimits); ok {
-		l.askLimits(ctx)
+		go l.askLimits()
 	}
 	return s, nil
 }
@@ -152,8 +152,10 @@ func skipTo(in *bufio.Reader, marker string) error {
 }
 
 // askLimits asks how long reads and writes may be (limits@openssh.com: OpenSSH
-// PROTOCOL, section 4.8).
-func (l *sftpLink) askLimits(ctx context.Context) {
+// PROTOCOL, section 4.8). Until the answer comes they are short.
+func (l *sftpLink) askLimits() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
 	a, err := l.ask(ctx, fxpExtended, func(m []byte) []byte { return appendString(m, extLimits) })
 	m, err := a.expect(fxpReply, err)
 	if err != nil {
@@ -164,10 +166,10 @@ func (l *sftpLink) askLimits(ctx context.Context) {
 	const most = maxMessage - 1024
 	if !m.bad {
 		if read >= smallChunk {
-			l.maxRead = int(min(read, most))
+			l.maxRead.Store(int64(min(read, most)))
 		}
 		if write >= smallChunk {
-			l.maxWrite = int(min(write, most))
+			l.maxWrite.Store(int64(min(write, most)))
 		}
 	}
 }

@@ -148,6 +148,7 @@ PermitRootLogin yes
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 SetEnv HOME=%[1]s
+Subsystem sftp internal-sftp
 `, s.dir)
 	path := filepath.Join(s.dir, fmt.Sprintf("sshd_config.%d", len(s.procs)))
 	if err := os.WriteFile(path, []byte(conf.String()), 0o600); err != nil {
