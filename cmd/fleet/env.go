@@ -13,8 +13,9 @@ type env struct {
 	stdout io.Writer
 	stderr io.Writer
 	getenv func(string) string
-	args   []string // the words behind "fleet"
-	rerun  *rerun   // of a recorded run; nil for any other command line
+	args   []string    // the words behind "fleet"
+	detach *detachment // this process holds a detached run, or is about to; else nil
+	rerun  *rerun      // of a recorded run; nil for any other command line
 }
 
 func processEnv() *env {

@@ -125,6 +125,11 @@ func writeRunsTable(w io.Writer, runs []*record.Run, terminal bool, width int) e
 		}
 		rows = append(rows, []string{record.ShortID(run.ID), run.Began.Local().Format("2006-01-02 15:04"), took, endedAs(run), whatRan(run)})
 	}
+	return writeRows(w, rows, terminal, width)
+}
+
+// writeRows writes a table, the last column as it is.
+func writeRows(w io.Writer, rows [][]string, terminal bool, width int) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {

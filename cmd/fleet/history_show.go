@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,9 +20,17 @@ import (
 )
 
 type historyShowOptions struct {
-	show  showFlags
-	hosts string
+	show   showFlags
+	hosts  string
+	follow bool
 }
+
+const exitHelpShow = `
+EXIT STATUS
+  0  done
+  1  an error of fleet's own
+  2  usage, inventory or configuration
+  With --follow that of the run, as 'fleet run --help' has it.`
 
 func newHistoryShowCommand(e *env) *cobra.Command {
 	o := &historyShowOptions{}
@@ -36,7 +45,13 @@ hosts wrote and how they ended. -o json and jsonl give what 'fleet run' gives;
   fleet history show -o live --host 'web[01-09]' 7K3M9QZT`,
 		Args:              oneRun,
 		ValidArgsFunction: completeRun(e, 1),
-		RunE:              func(c *cobra.Command, args []string) error { return runHistoryShow(c.Context(), e, o, args[0]) },
+		Annotations:       map[string]string{"exit": exitHelpShow},
+		RunE: func(c *cobra.Command, args []string) error {
+			if o.follow && !c.Flags().Changed("output") {
+				o.show.output = "live"
+			}
+			return runHistoryShow(c.Context(), e, o, args[0])
+		},
 	}
 	o.declare(c)
 	return c
@@ -48,6 +63,7 @@ func (o *historyShowOptions) declare(c *cobra.Command) {
 	fs.StringVar(&o.show.color, "color", "auto", "`WHEN`: "+strings.Join(showColors, ", "))
 	fs.CountVarP(&o.show.verbose, "verbose", "v", "tell the end of each host")
 	fs.StringVar(&o.hosts, "host", "", "only those hosts of the run that `PATTERN` selects by their names")
+	fs.BoolVarP(&o.follow, "follow", "f", false, "go on until the run has ended, and end as it did; -o live unless said otherwise")
 	fixedCompletion(c, "output", showOutputs)
 	fixedCompletion(c, "color", showColors)
 	_ = c.RegisterFlagCompletionFunc("host", cobra.NoFileCompletions)
@@ -171,25 +187,62 @@ func replay(ctx context.Context, e *env, o *historyShowOptions, s *record.Store,
 	if err != nil {
 		return err
 	}
-	r := &replayer{store: s, sink: sink, captures: render.NeedsCaptures(o.show.output), kept: output.NewStore(64<<20, "")}
+	r := &replayer{store: s, sink: sink, captures: render.NeedsCaptures(o.show.output), kept: output.NewStore(64<<20, ""), counts: map[scheduler.Outcome]int{}}
 	defer r.kept.Close()
 	hosts := run.Hosts
 	if shown != nil {
 		hosts = len(shown)
 	}
 	sink.Start(event.Run{ID: run.ID, Command: run.Command, Hosts: hosts, Time: run.Began})
-	counts := map[scheduler.Outcome]int{}
-	err = s.Results(ctx, run, 0, func(res *record.Result) error {
-		if shown != nil && !shown[res.Host] {
+	err = r.until(ctx, run, o.follow, shown)
+	if err == nil && run.Running() {
+		sink.Note(fmt.Sprintf("fleet: the run goes on: %d of %d hosts have ended", sum(r.counts), run.Hosts))
+	}
+	summary := summaryOf(run, r.counts)
+	if err := errorsFirst(err, sink.Finish(summary)); err != nil || !o.follow {
+		return err
+	}
+	if code := summaryStatus(summaryOf(run, run.Counts)); code != exitOK {
+		return &fault{code: code}
+	}
+	return nil
+}
+
+// until shows results until there are no more; with follow, until the run has
+// ended.
+func (r *replayer) until(ctx context.Context, run *record.Run, follow bool, shown map[string]bool) error {
+	stop := catchInterrupts() // what follows ends by Ctrl-C, the run does not
+	defer stop.release()
+	told := make([]bool, run.Hosts)
+	for before := -1; ; {
+		last := !run.Running()
+		began := time.Now()
+		if n := sum(run.Counts); n != before || last {
+			before = n
+			err := r.store.Results(ctx, run, 0, func(res *record.Result) error {
+				if told[res.Pos] || shown != nil && !shown[res.Host] {
+					return nil
+				}
+				told[res.Pos] = true
+				r.counts[res.Outcome]++
+				return r.show(ctx, res)
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if last || !follow {
 			return nil
 		}
-		counts[res.Outcome]++
-		return r.show(ctx, res)
-	})
-	if err == nil && run.Running() {
-		sink.Note(fmt.Sprintf("fleet: the run goes on: %d of %d hosts have ended", sum(counts), run.Hosts))
+		select {
+		case <-time.After(max(100*time.Millisecond, 5*time.Since(began))): // a large run is not looked at all the time
+		case <-stop.first:
+			return errInterrupted
+		}
+		if err := r.store.Refresh(ctx, run); err != nil {
+			return err
+		}
 	}
-	return errorsFirst(err, sink.Finish(summaryOf(run, counts)))
 }
 
 // replaySink is a sink that shows what is over.
@@ -240,6 +293,7 @@ type replayer struct {
 	sink     render.Sink
 	captures bool // the sink shows what results carry
 	kept     *output.Store
+	counts   map[scheduler.Outcome]int // of what was shown
 }
 
 func (r *replayer) show(ctx context.Context, res *record.Result) error {

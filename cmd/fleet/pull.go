@@ -58,6 +58,9 @@ as failed. Characters that no name should hold are written as %XX.`,
 }
 
 func runPull(ctx context.Context, e *env, o *pullOptions, args []string) (err error) {
+	if done, err := o.record.detached(e); done || err != nil {
+		return err
+	}
 	pattern, sources, dir, err := splitTransferArgs("pull", "DSTDIR", args)
 	if err != nil {
 		return err

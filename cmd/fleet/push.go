@@ -65,6 +65,9 @@ may name the host: 'conf/{{.Host}}.yaml', '/srv/{{.Vars.site}}/'. A file
 }
 
 func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err error) {
+	if done, err := o.record.detached(e); done || err != nil {
+		return err
+	}
 	pattern, sources, dst, err := splitTransferArgs("push", "DST", args)
 	if err != nil {
 		return err

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,15 +14,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"fleet/internal/control"
 	"fleet/internal/event"
 	"fleet/internal/record"
 	"fleet/internal/render"
 )
 
-// recordFlags say whether a run is recorded.
-type recordFlags struct{ off bool }
+// recordFlags say whether a run is recorded, and whether it stays on the terminal.
+type recordFlags struct{ off, detach bool }
 
 func (f *recordFlags) declare(c *cobra.Command) {
+	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id and leave the run to the background; 'fleet history show --follow' shows it")
 	c.Flags().BoolVar(&f.off, "no-record", false, "keep no record of this run; FLEET_RECORD=off for all")
 }
 
@@ -30,12 +34,17 @@ var recordedVariables = []string{"FLEET_INVENTORY", "FLEET_SSH_CONFIG"}
 // recording is a sink that records what it shows.
 type recording struct {
 	render.Sink
-	rec *record.Recorder
+	rec    *record.Recorder
+	dir    string
+	stop   *interrupts
+	detach *detachment     // nil: the run stays on the terminal
+	server *control.Server // nil: nobody can ask for anything
+	refuse error           // why nothing is to be run; set before the first host starts
 }
 
 // begin returns a sink that also records a run of that kind over hosts, or nil
 // where none is to be recorded. Whoever gets one closes its rec.
-func (f *recordFlags) begin(e *env, sink render.Sink, kind, pattern string, hosts []string) (*recording, error) {
+func (f *recordFlags) begin(e *env, stop *interrupts, sink render.Sink, kind, pattern string, hosts []string) (*recording, error) {
 	keep, off, err := retention(e)
 	if err != nil {
 		return nil, err
@@ -69,7 +78,52 @@ func (f *recordFlags) begin(e *env, sink render.Sink, kind, pattern string, host
 	}
 	cfg.WorkDir, _ = os.Getwd()    // empty where it is gone
 	cfg.Machine, _ = os.Hostname() // empty where there is none
-	return &recording{sink, record.New(cfg)}, nil
+	cfg.Detached = e.detach != nil
+	r := &recording{Sink: sink, rec: record.New(cfg), dir: dir, stop: stop, detach: e.detach}
+	if e.detach != nil {
+		if err := r.rec.Opened(context.Background()); err != nil {
+			return nil, fmt.Errorf("--detach: a run that is not recorded could not be looked at: %w", errors.Join(err, r.rec.Close()))
+		}
+	}
+	return r, nil
+}
+
+// begun holds commands back until the store knows of their hosts, and sends none
+// of a run that is not to be.
+func (r *recording) begun(ctx context.Context, host string) error {
+	if r.refuse != nil {
+		return r.refuse
+	}
+	return r.rec.Begun(ctx, host)
+}
+
+// close ends the record of a run that may not have started.
+func (r *recording) close() {
+	if r.server != nil {
+		r.server.Close() //nolint:errcheck // a socket that stays does no harm
+	}
+	r.rec.Close() //nolint:errcheck // told by then
+}
+
+// listen lets other processes of fleet ask for the end of the run.
+func (r *recording) listen(id string) {
+	path := record.Socket(r.dir, id)
+	err := os.MkdirAll(filepath.Dir(path), 0o700)
+	if err == nil {
+		r.server, err = control.Listen(path, func(what string) error {
+			if what != askStop {
+				return fmt.Errorf("%q is not known", what)
+			}
+			select {
+			case r.stop.caught <- os.Interrupt:
+			default: // two were, which is as much as there is
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		r.rec.Note("'fleet cancel' does not reach this run: " + err.Error())
+	}
 }
 
 // retention is what $FLEET_RECORD_AGE and $FLEET_RECORD_SIZE keep; off is
@@ -130,6 +184,10 @@ func userName(e *env) string {
 // Start implements event.Sink.
 func (r *recording) Start(run event.Run) {
 	r.rec.Start(run)
+	r.listen(run.ID)
+	if r.detach != nil {
+		r.refuse = r.detach.leave(run.ID, r.rec)
+	}
 	r.Sink.Start(run)
 }
 
@@ -158,7 +216,7 @@ func (r *recording) Note(text string) {
 func (r *recording) Finish(s event.Summary) error {
 	r.rec.Finish(s) //nolint:errcheck // see above
 	s.Recorded = r.rec.Known()
-	return r.Sink.Finish(s)
+	return errors.Join(r.refuse, r.Sink.Finish(s))
 }
 
 // openRecord opens the store for looking things up.

@@ -102,6 +102,9 @@ func runRerun(ctx context.Context, e *env, o *rerunOptions, word string) error {
 	case len(hosts) == 0:
 		return usage(fmt.Errorf("run %s: no host is left to run it on (%s)", record.ShortID(run.ID), endedAs(run)), "--all runs it on all its hosts again")
 	}
+	if os.Getenv(detachVariable) != "" { // the first process told what follows
+		return e.again(run, hosts)
+	}
 	tell(e.stderr, "fleet: ", fmt.Sprintf("again: fleet %s, on %d of %d hosts: %s",
 		render.SafeLine(tasks.QuoteAll(run.Argv)), len(hosts), run.Hosts, render.SafeLine(inventory.Fold(hosts))))
 	o.tellLeft(e, run, len(hosts))
@@ -180,7 +183,9 @@ func (e *env) again(run *record.Run, hosts []string) error {
 		if err := os.Chdir(run.Dir); err != nil {
 			return usage(fmt.Errorf("go to the folder of the run: %w", err))
 		}
-		tell(e.stderr, "fleet: ", "in "+render.SafeLine(run.Dir))
+		if os.Getenv(detachVariable) == "" {
+			tell(e.stderr, "fleet: ", "in "+render.SafeLine(run.Dir))
+		}
 	}
 	now := *e
 	now.getenv = func(name string) string {

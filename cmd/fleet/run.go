@@ -110,6 +110,9 @@ func (o *runOptions) line(words []string) string {
 }
 
 func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []string) error {
+	if done, err := o.record.detached(e); done || err != nil {
+		return err
+	}
 	line := o.line(words)
 	o.inventory.want(pattern)
 	inv, err := o.inventory.load(e)
@@ -153,13 +156,13 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 	if err := o.guard.apply(inv, &req, ask); err != nil {
 		return err
 	}
-	kept, err := o.record.begin(e, sink, "run", pattern, hostNames(hosts))
+	kept, err := o.record.begin(e, stop, sink, "run", pattern, hostNames(hosts))
 	if err != nil {
 		return err
 	}
 	if kept != nil {
-		defer kept.rec.Close() //nolint:errcheck // told by then
-		sink, req.Keep, req.Begun = kept, true, kept.rec.Begun
+		defer kept.close()
+		sink, req.Keep, req.Begun = kept, true, kept.begun
 	}
 	tellOn(&req.Access, sink, o.show.verbose)
 	collectLess(e, len(req.Hosts))

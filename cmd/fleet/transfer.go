@@ -107,13 +107,13 @@ func (f *transferFlags) carry(ctx context.Context, e *env, on chosen, title stri
 	if req.Fanout < min(f.rollout.fanout, len(on.hosts)) {
 		sink.Note(fmt.Sprintf("fleet: fanout lowered to %d: this process may open %d files (ulimit -n)", req.Fanout, openFiles()))
 	}
-	kept, err := f.record.begin(e, sink, work.What, on.pattern, hostNames(on.hosts))
+	kept, err := f.record.begin(e, stop, sink, work.What, on.pattern, hostNames(on.hosts))
 	if err != nil {
 		return err
 	}
 	if kept != nil {
-		defer kept.rec.Close() //nolint:errcheck // told by then
-		sink, req.Keep, req.Begun = kept, true, kept.rec.Begun
+		defer kept.close()
+		sink, req.Keep, req.Begun = kept, true, kept.begun
 	}
 	ask := &prompter{stopped: stop.first, pause: sink.Pause}
 	if req.Access, err = f.connect.access(e, ask); err != nil {

@@ -26,6 +26,23 @@ type life struct{ file *os.File }
 
 func (s *Store) livePath(id string) string { return filepath.Join(s.dir, "live", id) }
 
+// Socket is where the process of a running run may be asked for something, below
+// the store's folder dir.
+func Socket(dir, id string) string { return filepath.Join(dir, "live", id+".socket") }
+
+// Socket is where the process of a running run may be asked for something.
+func (s *Store) Socket(run *Run) string { return Socket(s.dir, run.ID) }
+
+// PID is the process of a running run; 0 if it cannot be told.
+func (s *Store) PID(run *Run) (pid int) {
+	text, err := os.ReadFile(s.livePath(run.ID))
+	if err != nil {
+		return 0
+	}
+	fmt.Sscan(string(text), &pid) //nolint:errcheck // 0 then
+	return pid
+}
+
 // live makes the file of a run, and takes its lock.
 func (s *Store) live(id string) (*life, error) {
 	if err := os.MkdirAll(filepath.Join(s.dir, "live"), 0o700); err != nil {
@@ -76,7 +93,8 @@ func (s *Store) died(id string) (died, sure bool, release func(), err error) {
 		return false, false, nil, err
 	}
 	return true, info.Mode().Perm() != modeUnsure, func() {
-		os.Remove(file.Name()) //nolint:errcheck // a file that stays does no harm
+		os.Remove(file.Name())       //nolint:errcheck // a file that stays does no harm
+		os.Remove(Socket(s.dir, id)) //nolint:errcheck // the same
 		file.Close()
 	}, nil
 }

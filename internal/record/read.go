@@ -20,6 +20,7 @@ type Filter struct {
 	Before  *Run      // begun before that one
 	NotOK   bool      // some host was not ok
 	Host    string    // that host was one of it
+	Running bool      // it has not ended
 	Limit   int       // 0: all
 }
 
@@ -37,6 +38,9 @@ func (s *Store) Runs(ctx context.Context, f Filter) ([]*Run, error) {
 	}
 	if f.Command != "" {
 		query, args = query+" AND command = ?", append(args, f.Command)
+	}
+	if f.Running {
+		query += " AND ended IS NULL"
 	}
 	if f.Before != nil {
 		query, args = query+" AND seq < ?", append(args, f.Before.seq)

@@ -75,7 +75,9 @@ type Recorder struct {
 	changed chan struct{}    // closed, and made anew, when durable or open changes
 	open    bool             // hosts are begun whether the store knows it or not
 	ended   bool             // nothing more comes
+	opened  chan struct{}    // closed when the store is open
 	ready   chan struct{}    // closed when the store knows of the run
+	broken  chan struct{}    // closed with the first error
 	known   bool             // ready is closed
 	warned  map[string]bool
 	failed  error // the first error
@@ -123,6 +125,7 @@ func New(cfg Config) *Recorder {
 		cfg: cfg, limit: outputLimit,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		places: map[string]place{}, changed: make(chan struct{}), ready: make(chan struct{}),
+		opened: make(chan struct{}), broken: make(chan struct{}),
 		warned: map[string]bool{},
 	}
 	go r.write()
@@ -241,12 +244,19 @@ func (r *Recorder) Known() bool {
 	return r.known
 }
 
+// Opened waits until the store is open; the error says why it is not.
+func (r *Recorder) Opened(ctx context.Context) error { return r.wait(ctx, r.opened) }
+
 // Ready waits until the store durably knows of the run; the error says that it
 // does not.
-func (r *Recorder) Ready(ctx context.Context) error {
+func (r *Recorder) Ready(ctx context.Context) error { return r.wait(ctx, r.ready) }
+
+// wait waits until it happened, or nothing more does.
+func (r *Recorder) wait(ctx context.Context, happened <-chan struct{}) error {
 	select {
-	case <-r.ready:
+	case <-happened:
 		return nil
+	case <-r.broken:
 	case <-r.done:
 	case <-ctx.Done():
 		return ctx.Err()
@@ -310,6 +320,7 @@ func (r *Recorder) fail(err error) {
 	r.warned[err.Error()] = true
 	if r.failed == nil {
 		r.failed = err
+		close(r.broken)
 	}
 	r.mu.Unlock()
 	if !told && r.cfg.Warn != nil {

@@ -58,6 +58,7 @@ func (w *writer) begin(ctx context.Context) (err error) {
 	if err != nil {
 		return opening(w.store.path(), err)
 	}
+	close(w.opened)
 	return nil
 }
 

@@ -1,0 +1,173 @@
+// Package control lets one process of fleet ask another to do something, by a
+// socket in a folder that only their user can enter.
+//
+// A [Server] answers, [Ask] asks. A request is one line of JSON,
+// {"v":1,"do":"stop"}, and so is the answer, {"v":1} or {"v":1,"error":"..."}.
+// All is over within a few seconds, whatever the other side does.
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+)
+
+const (
+	version = 1
+	// limit is how long a request and its answer may take.
+	limit = 5 * time.Second
+	// longest is how many bytes a request or an answer may have.
+	longest = 64 << 10
+)
+
+type request struct {
+	V  int    `json:"v"`
+	Do string `json:"do"`
+}
+
+type answer struct {
+	V     int    `json:"v"`
+	Error string `json:"error,omitempty"`
+}
+
+// Server answers requests until it is closed.
+type Server struct {
+	listener net.Listener
+	path     string
+	do       func(what string) error
+	serving  sync.WaitGroup
+}
+
+// Listen answers requests on a new socket at path by do, which is called from
+// one goroutine a request and must return soon. The socket has mode 0600; the
+// folder should let nobody else in, as it is so a moment after it is made.
+func Listen(path string, do func(what string) error) (*Server, error) {
+	short, done, err := shorten(path)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	l, err := net.Listen("unix", short)
+	if err != nil {
+		return nil, err
+	}
+	l.(*net.UnixListener).SetUnlinkOnClose(false) // its short name is gone by then
+	s := &Server{listener: l, path: path, do: do}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.serving.Go(s.accept)
+	return s, nil
+}
+
+// Close removes the socket and waits for requests under way.
+func (s *Server) Close() error {
+	err := errors.Join(os.Remove(s.path), s.listener.Close())
+	s.serving.Wait()
+	return err
+}
+
+func (s *Server) accept() {
+	const most = 16 // requests at once
+	places := make(chan struct{}, most)
+	for {
+		conn, err := s.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // out of files, most likely
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		select {
+		case places <- struct{}{}:
+			s.serving.Go(func() {
+				s.serve(conn)
+				<-places
+			})
+		default:
+			conn.Close()
+		}
+	}
+}
+
+func (s *Server) serve(conn net.Conn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(limit)) //nolint:errcheck // then reads and writes fail too
+	var req request
+	if err := readLine(conn, &req); err != nil {
+		return
+	}
+	a := answer{V: version}
+	if req.V != version {
+		a.Error = fmt.Sprintf("version %d of requests is not known", req.V)
+	} else if err := s.do(req.Do); err != nil {
+		a.Error = err.Error()
+	}
+	json.NewEncoder(conn).Encode(a) //nolint:errcheck // whoever asked is gone
+}
+
+// Ask asks whoever answers at path to do something. The error is that of the
+// answer, or says that there was none.
+func Ask(ctx context.Context, path, what string) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	short, done, err := shorten(path)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", short)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed soon
+	defer stop()
+	if err := json.NewEncoder(conn).Encode(request{version, what}); err != nil {
+		return err
+	}
+	var a answer
+	if err := readLine(conn, &a); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if a.Error != "" {
+		return errors.New(a.Error)
+	}
+	return nil
+}
+
+func readLine(r io.Reader, v any) error {
+	line, err := bufio.NewReader(io.LimitReader(r, longest)).ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, v)
+}
+
+// shorten gives a path that a socket's address has room for: it holds 104 bytes
+// on some systems, 108 on Linux (unix(7)). done is to be called after its use.
+func shorten(path string) (short string, done func(), err error) {
+	const room = 100
+	if len(path) <= room {
+		return path, func() {}, nil
+	}
+	if runtime.GOOS != "linux" {
+		return "", nil, fmt.Errorf("socket %s: its path is longer than %d bytes", path, room)
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return "", nil, err
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), func() { dir.Close() }, nil
+}
