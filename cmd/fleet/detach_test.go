@@ -47,7 +47,7 @@ func TestDetachAsksFirst(t *testing.T) {
 		}
 		return string(out)
 	}
-	if out := fleet("history", "show", "--follow", "last"); strings.Count(out, "said ") != 3 || !strings.Contains(out, "ok 3") {
+	if out := fleet("history", "show", "--follow", "last"); strings.Count(out, ": said ") != 3 || !strings.Contains(out, "ok 3") {
 		t.Errorf("after the terminal was closed:\n%s", out)
 	}
 	for _, file := range []string{"fleet.db", "fleet.db-wal"} {
