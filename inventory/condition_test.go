@@ -93,6 +93,8 @@ func TestConditions(t *testing.T) {
 		"web&ip!=10.1.0.0/16":             "web[2-3]",
 		"web&disk_free:/var<2G":           "web1",
 		"old!os=debian!os=rocky":          "db1,web3",
+		"!new1!disk_free:/var<2G":         "db[1-2],web[2-3]",
+		"!new1":                           "db[1-2],web[1-3]",
 		"web&!web2,db1":                   "db1,web[1,3]",
 		"!role=front":                     "db[1-2],new1",
 		"web^role=front&weight>1":         "",

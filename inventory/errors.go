@@ -8,7 +8,7 @@ import (
 )
 
 // maxErrors bounds how many errors one load reports.
-const maxErrors = 50
+const maxErrors = 10_000
 
 // Error is one thing wrong in an inventory file.
 type Error struct {

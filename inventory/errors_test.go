@@ -85,7 +85,7 @@ func TestErrorWord(t *testing.T) {
 }
 
 func TestManyErrors(t *testing.T) {
-	_, err := Parse("f", []byte("hosts:\n"+strings.Repeat("  -x: {}\n", 300)))
+	_, err := Parse("f", []byte("hosts:\n"+strings.Repeat("  -x: {}\n", maxErrors+300)))
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) != maxErrors+1 || !strings.HasSuffix(lines[maxErrors], " more errors") {
 		t.Errorf("%d lines, the last is %q", len(lines), lines[len(lines)-1])

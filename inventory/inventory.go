@@ -136,6 +136,13 @@ func (inv *Inventory) groupAt(name string) (int32, bool) {
 	return i, ok
 }
 
+// isPrefix says whether groups are named PREFIX:NAME.
+func (inv *Inventory) isPrefix(prefix string) bool {
+	return slices.Contains(inv.prefixes, prefix) || slices.ContainsFunc(inv.groups, func(g *Group) bool {
+		return len(g.Name) > len(prefix) && g.Name[len(prefix)] == ':' && g.Name[:len(prefix)] == prefix
+	})
+}
+
 // Tree gives the implicit group All: its children are the groups without
 // parents, its direct hosts those in no group. A group with several parents
 // stands under each of them.
@@ -148,6 +155,9 @@ func (inv *Inventory) Tree() *Group {
 	}
 	return root
 }
+
+// Source is where the inventory first names the group; that of All is nowhere.
+func (g *Group) Source() Position { return g.pos }
 
 // AllHosts gives the hosts of the group and of all groups below it, in
 // inventory order, each once.

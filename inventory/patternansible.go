@@ -56,6 +56,13 @@ func (s *selection) isAnsible() bool {
 	if found || text == "" {
 		return found
 	}
+	at := s.pos
+	s.pos = len(s.text) - len(strings.TrimLeft(text[1:], " ")) // behind a sign
+	condition, _, _ := s.conditionAhead()
+	s.pos = at
+	if condition != "" { // disk:/var>1G has a colon of its own
+		return false
+	}
 	switch text[0] {
 	case '!':
 		return colon && !other && !s.isName(text[1:])
@@ -159,6 +166,9 @@ func (s *selection) union(to int, op byte, so hostBits) (hostBits, bool, error) 
 	if len(parts) == 1 {
 		return nil, false, nil
 	}
+	if name, ok := strings.CutPrefix(text, "@"); ok && s.inv.isPrefix(name[:strings.IndexByte(name, ':')]) { // @SOURCE:GROUP
+		return nil, false, nil
+	}
 	if name, ok := strings.CutPrefix(text, "@"); ok && s.inv.lookUp != nil {
 		if _, known, err := s.inv.lookUp(name); known || err != nil { // @last:failed
 			return nil, false, nil
@@ -196,7 +206,7 @@ func (s *selection) isKnown(name string) bool {
 	if _, ok := s.inv.byName[name]; ok {
 		return true
 	}
-	_, ok := s.inv.byGroup[name]
+	_, ok := s.inv.groupAt(name)
 	return ok || name == All
 }
 

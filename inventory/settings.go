@@ -58,6 +58,10 @@ func fieldNames() []string {
 	}
 }
 
+// SettingNames lists the settings that a source can give, by the names that
+// hosts.yaml has for them, and passwords, which it cannot hold.
+func SettingNames() []string { return fieldNames() }
+
 func fieldByName(name string) (field, bool) {
 	switch name {
 	case "password":

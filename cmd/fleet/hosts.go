@@ -20,6 +20,7 @@ type hostsOptions struct {
 	vars      bool
 	ssh       sshConfigFlags
 	sshHost   string
+	why       string
 }
 
 var hostsOutputs = []string{"names", "folded", "json", "tree"}
@@ -42,6 +43,7 @@ inventory.`,
   fleet hosts 'prod&web*!web07'
   fleet hosts --output json --vars db1
   fleet hosts --ssh ops@db1:2222
+  fleet hosts --why web20
   fleet hosts -i ssh_config
   fleet hosts expand 'web[01-03]'
   fleet hosts fold web01 web02 web03`,
@@ -53,6 +55,12 @@ inventory.`,
 					return usagef("--ssh and a pattern exclude each other")
 				}
 				return runHostsSSH(c.Context(), e, o, o.sshHost)
+			}
+			if c.Flags().Changed("why") {
+				if len(args) > 0 {
+					return usagef("--why and a pattern exclude each other")
+				}
+				return runHostsWhy(e, o, o.why)
 			}
 			pattern := "all"
 			if len(args) == 1 {
@@ -66,9 +74,10 @@ inventory.`,
 	c.Flags().StringVarP(&o.output, "output", "o", "names", "`FORMAT`: "+strings.Join(hostsOutputs, ", "))
 	c.Flags().BoolVar(&o.vars, "vars", false, "show variables and connection settings too")
 	c.Flags().StringVar(&o.sshHost, "ssh", "", "print how `HOST` is reached: [user@]host[:port] or ssh:// URI")
+	c.Flags().StringVar(&o.why, "why", "", "print which line of which file says what of `HOST`, and what it stands above")
 	o.ssh.declare(c)
 	fixedCompletion(c, "output", hostsOutputs)
-	c.AddCommand(newHostsExpandCommand(e), newHostsFoldCommand(e), newHostsFactsCommand(e))
+	c.AddCommand(newHostsExpandCommand(e), newHostsFoldCommand(e), newHostsFactsCommand(e), newHostsCheckCommand(e), newHostsConvertCommand(e))
 	return c
 }
 

@@ -158,7 +158,7 @@ func (f *inventoryFlags) completePattern(e *env) cobra.CompletionFunc {
 // completeFlags offers hosts for the flags of c that take them, and no files for
 // those that take neither.
 func completeFlags(e *env, c *cobra.Command) {
-	for _, flag := range []string{"jump", "ssh"} {
+	for _, flag := range []string{"jump", "ssh", "why"} {
 		_ = c.RegisterFlagCompletionFunc(flag, completeHosts(e)) // fails for an undeclared flag only
 	}
 	for _, flag := range []string{

@@ -86,7 +86,7 @@ func (f *inventoryFlags) merge(e *env, paths []string) (*inventory.Inventory, er
 	f.words.apply(e, &o)
 	r, err := source.Load(context.Background(), o, paths...)
 	if err != nil {
-		return nil, usage(err)
+		return nil, shortened(err)
 	}
 	f.named = r.Named
 	for _, broken := range r.Broken {

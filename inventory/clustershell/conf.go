@@ -98,7 +98,7 @@ func parseConf(file string, data []byte) (*conf, error) {
 		if msg, column, word := c.line(text, n); msg != "" {
 			errs = append(errs, &inventory.Error{File: file, Line: n, Column: column, Word: word, Msg: msg})
 		}
-		if len(errs) == 50 {
+		if len(errs) == 1000 {
 			break
 		}
 	}

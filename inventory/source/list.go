@@ -21,7 +21,7 @@ import (
 // one list are told.
 const (
 	maxIncludes = 10
-	maxListed   = 50
+	maxListed   = 1000
 )
 
 // nodesetRange is a range as Ansible does not write it, whole or not.

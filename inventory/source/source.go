@@ -97,7 +97,8 @@ type loader struct {
 
 // Load reads the sources and merges them in order: a later one is stronger than
 // an earlier one in what both say of the same host, group or default. The error
-// is an *Error, an inventory.Errors, or ctx's.
+// is an *Error, an inventory.Errors, or ctx's. Where sources can be read and not
+// merged there is a Result beside the error, without an inventory.
 func Load(ctx context.Context, o Options, sources ...string) (*Result, error) {
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
@@ -131,14 +132,11 @@ func Load(ctx context.Context, o Options, sources ...string) (*Result, error) {
 		}
 	}
 	inv, err := inventory.Merge(l.sources...)
-	if err != nil {
-		return nil, err
-	}
 	l.result.Inventory = inv
 	if l.ansible != nil {
 		l.result.Warnings = append(l.result.Warnings, l.ansible.Notes.Warnings()...)
 	}
-	return &l.result, nil
+	return &l.result, err
 }
 
 // leave takes the error of a source that is to be left out, if such are; else it
