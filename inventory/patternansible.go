@@ -175,8 +175,13 @@ func (s *selection) union(to int, op byte, so hostBits) (hostBits, bool, error) 
 		}
 	}
 	if strings.ContainsAny(text, "*?") {
-		for _, h := range s.inv.hosts {
-			if matchGlob(text, h.Name) {
+		mask, group := strings.CutPrefix(text, "@")
+		known := s.hostNames()
+		if group {
+			known = s.inv.groupNames()
+		}
+		for name := range known {
+			if matchGlob(mask, name) {
 				return nil, false, nil
 			}
 		}
@@ -299,7 +304,7 @@ func (s *selection) counted(to int, op byte, so hostBits) (hostBits, bool, error
 // there is such a group, and nothing that is called web1, web01 or the like.
 func (s *selection) isCount(base string) bool {
 	name, group := strings.CutPrefix(base, "@")
-	if _, ok := s.inv.byGroup[name]; !ok && name != All {
+	if _, ok := s.inv.groupAt(name); !ok && name != All {
 		return false
 	}
 	var f folder

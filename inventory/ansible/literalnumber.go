@@ -50,7 +50,8 @@ func underscores(word string) bool {
 			return false
 		}
 		hex := strings.HasPrefix(word, "0x")
-		if isLetter(word[i-1]) && !hex && i != 2 || isLetter(word[i+1]) && !hex {
+		based := i == 2 && word[0] == '0' && strings.IndexByte("xob", word[1]) >= 0
+		if isLetter(word[i-1]) && !hex && !based || isLetter(word[i+1]) && !hex {
 			return false
 		}
 	}

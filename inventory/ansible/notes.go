@@ -3,6 +3,7 @@ package ansible
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"fleet/inventory"
 )
@@ -38,9 +39,9 @@ func (n *Notes) add(file string, at inventory.Mark, msg, hint, name string) {
 		k = &note{msg: msg, hint: hint, at: inventory.Position{File: file, Line: at.Line, Column: at.Column}, seen: map[string]bool{}}
 		n.kinds = append(n.kinds, k)
 	}
-	if name != k.seen1 && !k.seen[name] {
+	if (name != k.seen1 || len(k.names) == 0) && !k.seen[name] {
 		k.seen[name] = true
-		k.names = append(k.names, name)
+		k.names = append(k.names, printable(name))
 	}
 	k.seen1 = name
 }
@@ -59,6 +60,16 @@ func (n *Notes) Warnings() []*inventory.Error {
 		})
 	}
 	return out
+}
+
+// printable replaces what would disturb a terminal or break the line.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // short keeps texts of messages short.

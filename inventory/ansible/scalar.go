@@ -81,8 +81,8 @@ func yamlInt(text, body string, negative bool) (any, bool) {
 	if digits == "" || strings.HasPrefix(bare, "+") || strings.HasPrefix(bare, "-") {
 		return nil, false
 	}
-	if bare == "" { // the parser of Python takes 0_ for octal, and stumbles
-		return text, true
+	if bare == "" { // 0_
+		return int64(0), base == 8
 	}
 	sign := ""
 	if negative {
@@ -106,11 +106,11 @@ func sexagesimal(text, body string, negative bool) (any, bool) {
 		if i == 0 {
 			bare = strings.ReplaceAll(part, "_", "")
 		}
-		n, err := strconv.ParseUint(bare, 10, 32)
+		n, err := strconv.ParseUint(bare, 10, 62)
 		switch {
 		case err != nil, i == 0 && (part[0] == '0' || part[0] == '_'), i > 0 && (len(part) > 2 || n > 59):
 			return nil, false
-		case total > math.MaxInt64/120:
+		case total > math.MaxInt64/120 || n > math.MaxInt64/4:
 			return text, true
 		}
 		total = total*60 + int64(n)

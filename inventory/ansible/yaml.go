@@ -39,6 +39,7 @@ type yamlFile struct {
 	strict bool // the text is JSON: words have its types, not those of YAML 1.1
 	values int  // converted so far, aliases followed
 	tooBig bool // and that they were too many has been said
+	depth  int  // of groups inside each other
 }
 
 // Limits on one file, far above what people write.
@@ -247,7 +248,11 @@ func (y *yamlFile) groupKey(key, value *yaml.Node) (string, bool) {
 
 // group reads what is under a group's name.
 func (y *yamlFile) group(name string, group inventory.Entry, n *yaml.Node) {
-	if !y.room(n, len(n.Content)) {
+	if y.depth++; y.depth > maxDepth {
+		y.wrong(n, fmt.Sprintf("groups more than %d levels deep, or an alias inside its own anchor", maxDepth), "")
+	}
+	defer func() { y.depth-- }()
+	if y.depth > maxDepth || !y.room(n, len(n.Content)) {
 		return
 	}
 	y.pairs(n, func(key, value *yaml.Node) {

@@ -165,22 +165,15 @@ func runUpcall(ctx context.Context, it *item, dir, command string) ([]byte, erro
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, upcallLimit, fmt.Errorf("no end within %v", upcallLimit))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Dir = dir
-	out, complaint := &limited{most: upcallOutput}, &limited{most: maxComplaint, rest: true}
-	cmd.Stdout, cmd.Stderr = out, complaint
-	cmd.WaitDelay = time.Second
-	killGroup(cmd)
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return out.Bytes(), nil
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	case out.full:
-		err = fmt.Errorf("wrote more than %d bytes", upcallOutput)
+	out, complaint, err := bounded(ctx, upcallOutput, func(ctx context.Context) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+		cmd.Dir = dir
+		return cmd
+	})
+	if err == nil {
+		return out, nil
 	}
-	if line := lastLine(complaint.String()); line != "" {
+	if line := lastLine(complaint); line != "" {
 		return nil, fmt.Errorf("%w: %s", err, line)
 	}
 	return nil, err

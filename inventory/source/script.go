@@ -19,11 +19,12 @@ const (
 	// DefaultScriptLimit is how long a program may take to write an inventory,
 	// all of its runs together.
 	DefaultScriptLimit = time.Minute
-	// maxOutput is the most that a program may write, in bytes.
-	maxOutput = 256 << 20
 	// maxComplaint is how much of what it writes to standard error is kept.
 	maxComplaint = 4 << 10
 )
+
+// maxOutput is the most that a program may write, in bytes. Tests lower it.
+var maxOutput = 256 << 20
 
 // isScript takes programs: files that begin with #!, and those that are
 // executable and no text.
@@ -123,34 +124,45 @@ func (p *program) run(args ...string) ([]byte, error) {
 	if !strings.ContainsRune(path, filepath.Separator) {
 		path = "." + string(filepath.Separator) + path
 	}
-	cmd := exec.CommandContext(p.ctx, path, args...)
-	out, complaint := &limited{most: maxOutput}, &limited{most: maxComplaint, rest: true}
-	cmd.Stdout, cmd.Stderr = out, complaint
-	cmd.WaitDelay = time.Second
-	killGroup(cmd)
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return out.Bytes(), nil
-	case p.ctx.Err() != nil:
-		err = context.Cause(p.ctx)
-	case out.full:
-		err = fmt.Errorf("wrote more than %d bytes", maxOutput)
-	case errors.Is(err, exec.ErrWaitDelay):
-		err = errors.New("ended and left a process behind that holds its output")
+	out, complaint, err := bounded(p.ctx, maxOutput, func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, path, args...) })
+	if err == nil {
+		return out, nil
 	}
 	what := p.what
 	if len(args) > 0 {
 		what += " with " + args[0]
 	}
 	e := &Error{Source: p.it.text, Msg: fmt.Sprintf("run %s: %v", what, pathCause(err)), Err: err}
-	if line := lastLine(complaint.String()); line != "" {
+	if line := lastLine(complaint); line != "" {
 		e.Msg += ": " + line
 	}
 	if p.err == nil {
 		p.err = e
 	}
 	return nil, e
+}
+
+// bounded runs a command until it ends, its context does, or it has written too
+// much: then all that it started is ended too. It gives what the command wrote to
+// standard output, and the end of what it wrote to standard error.
+func bounded(ctx context.Context, most int, command func(context.Context) *exec.Cmd) (out []byte, complaint string, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cmd := command(ctx)
+	stdout, stderr := &limited{most: most, stop: cancel}, &limited{most: maxComplaint}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = time.Second
+	ownGroup(cmd)
+	switch err = cmd.Run(); {
+	case err == nil:
+		return stdout.kept.Bytes(), stderr.kept.String(), nil
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case errors.Is(err, exec.ErrWaitDelay):
+		err = errors.New("ended and left a process behind that holds its output")
+	}
+	endGroup(cmd)
+	return nil, stderr.kept.String(), err
 }
 
 // lastLine is the last line that says anything, made safe to show.
@@ -169,22 +181,23 @@ func lastLine(text string) string {
 	}, last)
 }
 
-// limited keeps a number of bytes: the first, and refuses more, or the last.
+// limited keeps a number of bytes: the first, more than which stop the program,
+// or without stop the last.
 type limited struct {
-	bytes.Buffer
+	kept bytes.Buffer // not embedded: its ReadFrom would pass by Write
 	most int
-	rest bool // keep the last
-	full bool
+	stop func(error)
 }
 
 func (l *limited) Write(b []byte) (int, error) {
-	if !l.rest && l.Len()+len(b) > l.most {
-		l.full = true
-		return 0, errors.New("too much output")
+	if l.stop != nil && l.kept.Len()+len(b) > l.most {
+		err := fmt.Errorf("wrote more than %d bytes", l.most)
+		l.stop(err)
+		return 0, err
 	}
-	l.Buffer.Write(b)
-	if more := l.Len() - l.most; more > 0 {
-		l.Next(more)
+	l.kept.Write(b)
+	if more := l.kept.Len() - l.most; more > 0 {
+		l.kept.Next(more)
 	}
 	return len(b), nil
 }
