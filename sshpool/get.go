@@ -139,7 +139,7 @@ func (g *getting) resume(ctx context.Context) error {
 	}
 	size := min(left.Size(), g.info.Size())
 	if !g.o.NoResume && size >= resumeMin {
-		there, _, err := g.f.hashOf(ctx, g.remote, size, false, g.o.Verify)
+		there, _, err := g.f.hashOf(ctx, g.remote, size, false, g.o.Verify, nil)
 		if err != nil {
 			return err
 		}
@@ -230,7 +230,7 @@ func (g *getting) check(ctx context.Context) error {
 		}
 	}
 	here := [sha256.Size]byte(g.sum.Sum(nil))
-	there, tool, err := g.f.hashOf(ctx, g.remote, size, !g.res.Grew, g.o.Verify)
+	there, tool, err := g.f.hashOf(ctx, g.remote, size, !g.res.Grew, g.o.Verify, nil)
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func (g *getting) streamResume(ctx context.Context) error {
 		return localError(g.name, err)
 	}
 	if size := min(left.Size(), g.info.Size()); !g.o.NoResume && size >= resumeMin {
-		there, _, err := g.f.hashThere(ctx, g.remote, size, false)
+		there, _, err := g.f.hashThere(ctx, g.remote, size, false, nil)
 		if ctx.Err() != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (g *getting) streamCheck(ctx context.Context) error {
 		return nil
 	}
 	here := [sha256.Size]byte(g.sum.Sum(nil))
-	there, tool, err := g.f.streamHash(ctx, g.remote, before.Size(), g.o.Verify)
+	there, tool, err := g.f.streamHash(ctx, g.remote, before.Size(), g.o.Verify, nil)
 	if err != nil {
 		return err
 	}

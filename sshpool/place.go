@@ -203,7 +203,7 @@ func (p *putting) renamed(ctx context.Context, err error) error {
 	if !errors.Is(err, fs.ErrNotExist) || p.o.Verify == VerifyOff {
 		return err
 	}
-	sum, _, hashErr := p.f.hashOf(ctx, p.name, p.src.size, true, p.o.Verify)
+	sum, _, hashErr := p.f.hashOf(ctx, p.name, p.src.size, true, p.o.Verify, nil)
 	if hashErr == nil && sum == p.res.SHA256 {
 		p.res.Atomic = true
 		return nil

@@ -27,12 +27,13 @@ type putting struct {
 	file  *SFTPFile // open at temp
 	from  int64     // where to go on: all before is there and right
 	moved bool      // the old file is gone from its place
+	left  leftovers // of other content
 	keep  bool      // the temporary file may be gone on with
 }
 
 func (f *Files) put(ctx context.Context, src *Source, name string, o PutOptions) (Transfer, error) {
 	began := time.Now()
-	p := &putting{f: f, s: f.sftp, src: src, name: name, o: o}
+	p := &putting{f: f, s: f.sftp, src: src, name: name, o: o, left: leftovers{base: path.Base(name)}}
 	p.res.Way, p.res.Size = f.Way(), src.size
 	var err error
 	if p.s == nil {
@@ -65,6 +66,9 @@ func (p *putting) run(ctx context.Context) error {
 		err = p.place(ctx)
 	}
 	if err == nil {
+		for _, name := range p.left.names {
+			p.s.Remove(ctx, path.Join(p.folder(), name))
+		}
 		return nil
 	}
 	err = p.cause(ctx, err)
@@ -104,13 +108,15 @@ func replaceable(name string, old fs.FileInfo, no bool) error {
 // partName is the name of a temporary file: of the file it will be and of the
 // content it will have, so that whoever goes on with it writes the same bytes to
 // the same places, even at the same time.
-func partName(base, id string) string { return ".fleet-" + identity(base) + "-" + id + ".part" }
+func partName(base, id string) string { return partPrefix(base) + id + ".part" }
+
+func partPrefix(base string) string { return ".fleet-" + identity(base) + "-" }
 
 // uniquePart is partName that nobody else has.
 func uniquePart(base, id string) string {
 	var b [8]byte
 	rand.Read(b[:])
-	return ".fleet-" + identity(base) + "-" + id + "-" + hex.EncodeToString(b[:]) + ".part"
+	return partPrefix(base) + id + "-" + hex.EncodeToString(b[:]) + ".part"
 }
 
 // folder is where the temporary file is.
@@ -192,7 +198,7 @@ func (p *putting) resume(ctx context.Context, size int64) error {
 	if p.o.NoResume || size < resumeMin {
 		return nil
 	}
-	there, _, err := p.f.hashOf(ctx, p.temp, size, false, p.o.Verify)
+	there, _, err := p.f.hashOf(ctx, p.temp, size, false, p.o.Verify, nil)
 	if err != nil {
 		var e *Error
 		if errors.As(err, &e) && e.Kind == KindMismatch {
@@ -283,7 +289,7 @@ func (p *putting) verify(ctx context.Context) error {
 	if p.o.Verify == VerifyOff {
 		return nil
 	}
-	there, tool, err := p.f.hashOf(ctx, p.temp, p.src.size, true, p.o.Verify)
+	there, tool, err := p.f.hashOf(ctx, p.temp, p.src.size, true, p.o.Verify, &p.left)
 	if err != nil {
 		return err
 	}

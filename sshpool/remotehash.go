@@ -17,19 +17,21 @@ func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''
 // shellScript has sh read script, whatever the user's shell is.
 func shellScript(script string) string { return "exec /bin/sh -c " + shellQuote(script) }
 
-// hashScript writes a line "fleet-sum TOOL HASH" of the first size bytes of a
-// file, by the first tool that there is.
-const hashScript = `f=%s
+// hashScript writes a line "fleet-sum TOOL HASH" of the first bytes of a file, by
+// the first tool that there is, and a line "fleet-left NAME" for each other file
+// that a pattern matches.
+const hashScript = `f=%s r=97
 for t in sha256sum shasum openssl; do
-  command -v $t >/dev/null 2>&1 || continue
+  command -v $t >/dev/null 2>&1 && r=98 || continue
   case $t in
   shasum) set -- shasum -a 256 ;;
   openssl) set -- openssl dgst -sha256 -r ;;
   *) set -- sha256sum ;;
   esac
-  s=$(head -c %d <"$f" | "$@") && echo "fleet-sum $t $s" && exit 0
+  s=$(head -c %d <"$f" | "$@") && echo "fleet-sum $t $s" && r=0 && break
 done
-exit 97`
+for l in %s; do [ -f "$l" ] && [ "$l" != "$f" ] && echo "fleet-left ${l##*/}"; done
+exit $r`
 
 // wholeScript is hashScript of a file whose size is known to be right.
 var wholeScript = strings.Replace(hashScript, `head -c %d <"$f" | "$@"`, `"$@" <"$f"`, 1)
@@ -40,17 +42,18 @@ var errNoHash = errors.New("no hash tool on the host")
 const hashOutput = 64 << 10
 
 // hashThere has the host hash the first n bytes of a file, or all of it, by
-// itself. The error is errNoHash where it cannot.
-func (f *Files) hashThere(ctx context.Context, name string, n int64, whole bool) (sum [sha256.Size]byte, tool string, err error) {
+// itself. The error is errNoHash where it cannot. It adds to left, where not nil,
+// what else there is of temporary files for base in the same folder.
+func (f *Files) hashThere(ctx context.Context, name string, n int64, whole bool, left *leftovers) (sum [sha256.Size]byte, tool string, err error) {
 	if f.noShell.Load() {
 		return sum, "", errNoHash
 	}
 	if strings.HasPrefix(name, "~") || strings.HasPrefix(name, "-") {
 		name = "./" + name
 	}
-	script := fmt.Sprintf(hashScript, shellQuote(name), n)
+	script := fmt.Sprintf(hashScript, shellQuote(name), n, left.pattern(name))
 	if whole {
-		script = fmt.Sprintf(wholeScript, shellQuote(name))
+		script = fmt.Sprintf(wholeScript, shellQuote(name), left.pattern(name))
 	}
 	var out bytes.Buffer
 	res, err := f.conn.Run(ctx, Command{Text: shellScript(script), Stdout: &atMost{w: &out, n: hashOutput}, noWait: true})
@@ -64,6 +67,7 @@ func (f *Files) hashThere(ctx context.Context, name string, n int64, whole bool)
 		}
 		return sum, "", errNoHash
 	}
+	left.note(out.String())
 	for line := range strings.Lines(out.String()) {
 		w := strings.Fields(line)
 		if len(w) >= 3 && w[0] == "fleet-sum" && len(w[2]) == 2*sha256.Size {
@@ -77,6 +81,37 @@ func (f *Files) hashThere(ctx context.Context, name string, n int64, whole bool)
 		f.noShell.Store(true)
 	}
 	return sum, "", errNoHash
+}
+
+// leftovers are temporary files that puts of other content to the same name have
+// left in its folder.
+type leftovers struct {
+	base  string // of the name
+	names []string
+}
+
+// pattern is a shell's pattern for them, beside a file.
+func (l *leftovers) pattern(name string) string {
+	if l == nil {
+		return "/dev/null/none"
+	}
+	folder := "."
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		folder = name[:i]
+	}
+	return shellQuote(folder) + "/" + partPrefix(l.base) + "*.part"
+}
+
+// note takes their names from what hashScript writes.
+func (l *leftovers) note(out string) {
+	if l == nil {
+		return
+	}
+	for line := range strings.Lines(out) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "fleet-left "+partPrefix(l.base)); ok && !strings.ContainsAny(name, "/ ") {
+			l.names = append(l.names, partPrefix(l.base)+name)
+		}
+	}
 }
 
 // atMost writes the first n bytes and drops the rest.
@@ -121,9 +156,9 @@ const readBackMax = 32 << 10
 
 // hashOf hashes the first n bytes of a file on the host; whole says that these
 // are all. It tells what did it.
-func (f *Files) hashOf(ctx context.Context, name string, n int64, whole bool, by Verify) (sum [sha256.Size]byte, tool string, err error) {
+func (f *Files) hashOf(ctx context.Context, name string, n int64, whole bool, by Verify, left *leftovers) (sum [sha256.Size]byte, tool string, err error) {
 	if by != VerifyRead && n > readBackMax {
-		sum, tool, err = f.hashThere(ctx, name, n, whole)
+		sum, tool, err = f.hashThere(ctx, name, n, whole, left)
 		if !errors.Is(err, errNoHash) {
 			return sum, tool, err
 		}

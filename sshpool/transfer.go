@@ -173,7 +173,7 @@ func (f *Files) Get(ctx context.Context, remote string, dir *os.Root, name strin
 // it, else by reading it; by tells what did it, as Transfer.Verified does.
 func (f *Files) SHA256(ctx context.Context, name string) (sum [sha256.Size]byte, by string, err error) {
 	if f.sftp == nil {
-		sum, by, err = f.hashThere(ctx, name, 0, true)
+		sum, by, err = f.hashThere(ctx, name, 0, true, nil)
 		if errors.Is(err, errNoHash) {
 			h := sha256.New()
 			if _, err = f.shell(ctx, nil, h, `exec cat <%s`, shellName(name)); err == nil {
@@ -184,7 +184,7 @@ func (f *Files) SHA256(ctx context.Context, name string) (sum [sha256.Size]byte,
 	}
 	fi, err := f.sftp.Stat(ctx, name)
 	if err == nil {
-		sum, by, err = f.hashOf(ctx, name, fi.Size(), true, VerifyHash)
+		sum, by, err = f.hashOf(ctx, name, fi.Size(), true, VerifyHash, nil)
 	}
 	return sum, by, transferError("hash", name, err)
 }

@@ -151,6 +151,24 @@ func TestPutCut(t *testing.T) {
 	}
 }
 
+// TestPutOther has what an interrupted put left of one content go when another
+// is put in its place.
+func TestPutOther(t *testing.T) {
+	broken, dir := labFiles(t, "cut-files=1M")
+	name := filepath.Join(dir, "it's f")
+	_, err := broken.Put(testContext(t), BytesSource("one", randomBytes(3<<20)), name, PutOptions{})
+	wantError(t, err, KindConnLost, StageTransfer)
+	if len(parts(t, dir)) != 1 {
+		t.Fatal("nothing was left behind")
+	}
+	whole, _ := labFiles(t, "")
+	data := randomBytes(100_000)
+	if _, err := whole.Put(testContext(t), BytesSource("two", data), name, PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, name, data)
+}
+
 // TestGetCut is F2 the other way.
 func TestGetCut(t *testing.T) {
 	const size = 4 << 20

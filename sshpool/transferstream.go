@@ -73,6 +73,9 @@ func (p *putting) stream(ctx context.Context) error {
 		err = p.streamPlace(ctx)
 	}
 	if err == nil {
+		for _, name := range p.left.names {
+			p.f.shell(ctx, nil, nil, "rm -f %s", shellName(path.Join(p.folder(), name)))
+		}
 		return nil
 	}
 	if !interrupted(err) || p.res.Resumed+p.res.Sent < resumeMin {
@@ -143,7 +146,7 @@ func (p *putting) streamResume(ctx context.Context, size int64) error {
 	if p.o.NoResume || size < resumeMin || size > p.src.size {
 		return nil
 	}
-	there, _, err := p.f.hashThere(ctx, p.temp, size, false)
+	there, _, err := p.f.hashThere(ctx, p.temp, size, false, nil)
 	if err != nil {
 		return ctx.Err()
 	}
@@ -233,7 +236,7 @@ func (p *putting) streamVerify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	there, tool, err := p.f.streamHash(ctx, p.temp, p.src.size, p.o.Verify)
+	there, tool, err := p.f.streamHash(ctx, p.temp, p.src.size, p.o.Verify, &p.left)
 	if err != nil {
 		return err
 	}
@@ -245,9 +248,9 @@ func (p *putting) streamVerify(ctx context.Context) error {
 }
 
 // streamHash is hashOf by a shell.
-func (f *Files) streamHash(ctx context.Context, name string, n int64, by Verify) (sum [sha256.Size]byte, tool string, err error) {
+func (f *Files) streamHash(ctx context.Context, name string, n int64, by Verify, left *leftovers) (sum [sha256.Size]byte, tool string, err error) {
 	if by != VerifyRead {
-		if sum, tool, err = f.hashThere(ctx, name, n, false); !errors.Is(err, errNoHash) {
+		if sum, tool, err = f.hashThere(ctx, name, n, false, left); !errors.Is(err, errNoHash) {
 			return sum, tool, err
 		}
 	}
