@@ -5,10 +5,12 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"fleet/internal/engine"
 	"fleet/internal/event"
 	"fleet/internal/transfer"
+	"fleet/inventory"
 )
 
 type pullOptions struct {
@@ -48,13 +50,17 @@ as failed. Characters that no name should hold are written as %XX.`,
 		},
 	}
 	o.declare(e, c)
-	fs := c.Flags()
+	o.declareOwn(c.Flags())
+	return c
+}
+
+// declareOwn declares what is about files and pull alone.
+func (o *pullOptions) declareOwn(fs *pflag.FlagSet) {
 	o.maxBytes = byteSize{100 << 30}
 	fs.StringVar(&o.flat, "flat", "", "`NAME` below DSTDIR of the one file of each host, as 'passwd-{{.Host}}'")
 	fs.IntVar(&o.maxEntries, "max-entries", 200_000, "most files and folders of one host; more, and it fails")
 	fs.IntVar(&o.maxDepth, "max-depth", 100, "deepest that folders of a host may lie in each other")
 	fs.Var(&o.maxBytes, "max-bytes", "most that may come from one host, `SIZE` as 512M, 2G")
-	return c
 }
 
 func runPull(ctx context.Context, e *env, o *pullOptions, args []string) (err error) {
@@ -64,13 +70,6 @@ func runPull(ctx context.Context, e *env, o *pullOptions, args []string) (err er
 	pattern, sources, dir, err := splitTransferArgs("pull", "DSTDIR", args)
 	if err != nil {
 		return err
-	}
-	filter, links, err := o.filter()
-	if err != nil {
-		return err
-	}
-	if o.maxEntries < 1 || o.maxDepth < 1 || o.maxBytes.bytes < 1 {
-		return usagef("--max-entries, --max-depth and --max-bytes: at least 1")
 	}
 	on, err := o.choose(e, pattern)
 	if err != nil {
@@ -82,17 +81,33 @@ func runPull(ctx context.Context, e *env, o *pullOptions, args []string) (err er
 	}
 	stop := catchInterrupts()
 	defer stop.release()
+	work, done, err := o.work(on.hosts, sources, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return o.carry(ctx, e, on, transferTitle("pull", args[1:]), work, sink, stop)
+}
+
+// work opens the destination. What is done in the end is for the caller.
+func (o *pullOptions) work(hosts []*inventory.Host, sources []string, dir string) (work *engine.Work, done func() error, err error) {
+	filter, links, err := o.filter()
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.maxEntries < 1 || o.maxDepth < 1 || o.maxBytes.bytes < 1 {
+		return nil, nil, usagef("--max-entries, --max-depth and --max-bytes: at least 1")
+	}
 	p := &transfer.Pull{
 		Sources: sources, Dir: dir, Flat: o.flat, Links: links, Filter: filter,
 		Checksum: o.checksum, NoVerify: o.noVerify, DryRun: o.dryRun, Verbose: o.show.verbose > 0,
 		MaxEntries: o.maxEntries, MaxDepth: o.maxDepth, MaxBytes: o.maxBytes.bytes,
 	}
-	if err := p.Prepare(on.hosts); err != nil {
-		return usage(err)
+	if err := p.Prepare(hosts); err != nil {
+		return nil, nil, usage(err)
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	work := &engine.Work{What: "pull", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
+	work = &engine.Work{What: "pull", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
 		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress})
 	}}
-	return o.carry(ctx, e, on, transferTitle("pull", args[1:]), work, sink, stop)
+	return work, p.Close, nil
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"fleet/internal/engine"
 	"fleet/internal/event"
 	"fleet/internal/transfer"
+	"fleet/inventory"
 )
 
 type pushOptions struct {
@@ -51,7 +53,12 @@ may name the host: 'conf/{{.Host}}.yaml', '/srv/{{.Vars.site}}/'. A file
 		},
 	}
 	o.declare(e, c)
-	fs := c.Flags()
+	o.declareOwn(c.Flags())
+	return c
+}
+
+// declareOwn declares what is about files and push alone.
+func (o *pushOptions) declareOwn(fs *pflag.FlagSet) {
 	fs.Var(&o.mode, "mode", "permissions of files, `OCTAL`; folders also get x where that has r (default: the sources')")
 	fs.StringVar(&o.owner, "owner", "", "owner on the host, by `NAME` (default: the login user; as root, the sources')")
 	fs.StringVar(&o.group, "group", "", "group on the host, by `NAME`")
@@ -61,7 +68,6 @@ may name the host: 'conf/{{.Host}}.yaml', '/srv/{{.Vars.site}}/'. A file
 	fs.BoolVar(&o.backup, "backup", false, "keep what is replaced or deleted, under its name with ~")
 	fs.BoolVar(&o.atomicDir, "atomic-dir", false, "exchange each folder whole if anything in it differs; implies --delete")
 	fs.BoolVar(&o.diff, "diff", false, "show how text files differ")
-	return c
 }
 
 func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err error) {
@@ -71,13 +77,6 @@ func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err er
 	pattern, sources, dst, err := splitTransferArgs("push", "DST", args)
 	if err != nil {
 		return err
-	}
-	filter, links, err := o.filter()
-	if err != nil {
-		return err
-	}
-	if o.maxDelete < 0 {
-		return usagef("--max-delete %d: at least 0", o.maxDelete)
 	}
 	on, err := o.choose(e, pattern)
 	if err != nil {
@@ -89,26 +88,42 @@ func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err er
 	}
 	stop := catchInterrupts()
 	defer stop.release()
+	work, done, err := o.work(ctx, e, sink, stop, on.hosts, sources, dst)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return o.carry(ctx, e, on, transferTitle("push", args[1:]), work, sink, stop)
+}
+
+// work reads the sources for the hosts. What is done in the end is for the caller.
+func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrupts, hosts []*inventory.Host, sources []string, dst string) (work *engine.Work, done func() error, err error) {
+	filter, links, err := o.filter()
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.maxDelete < 0 {
+		return nil, nil, usagef("--max-delete %d: at least 0", o.maxDelete)
+	}
 	p := &transfer.Push{
 		Sources: sources, Dst: dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
 		Owner: o.owner, Group: o.group, Delete: o.delete || o.atomicDir, MaxDelete: o.maxDelete,
 		Backup: o.backup, AtomicDir: o.atomicDir, Checksum: o.checksum, NoVerify: o.noVerify,
 		DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
-		Warn: func(text string) { sink.Note("fleet: warning: " + text) },
+		Warn: func(text string) { on.Note("fleet: warning: " + text) },
 	}
 	if o.mode.given {
 		p.Mode = &o.mode.bits
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
-	err = untilStopped(ctx, stop, func(ctx context.Context) error { return p.Prepare(ctx, on.hosts) })
-	if errors.Is(err, errInterrupted) {
-		return err
+	err = untilStopped(ctx, stop, func(ctx context.Context) error { return p.Prepare(ctx, hosts) })
+	if err != nil && !errors.Is(err, errInterrupted) {
+		err = usage(err)
 	}
 	if err != nil {
-		return usage(err)
+		return nil, nil, errors.Join(err, p.Close())
 	}
-	work := &engine.Work{What: "push", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
+	work = &engine.Work{What: "push", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
 		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress})
 	}}
-	return o.carry(ctx, e, on, transferTitle("push", args[1:]), work, sink, stop)
+	return work, p.Close, nil
 }

@@ -207,7 +207,13 @@ func (b *broadcast) act(ctx context.Context, action shell.Action) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		again, err := shell.Parse(line)
+		if copied, ok := again.(shell.Copy); ok && err == nil {
+			return b.copies(ctx, copied)
+		}
 		return b.command(ctx, line)
+	case shell.Copy:
+		return b.copies(ctx, a)
 	case shell.Change, shell.Failed, shell.Start:
 		return exitOK, b.target(ctx, action)
 	case shell.Dir:

@@ -23,31 +23,37 @@ func (b *broadcast) command(ctx context.Context, line string) (int, error) {
 		Kept: b.kept, Hosts: hosts, Command: b.session.Compose(line), Timeout: b.o.timeout,
 		MaxOutput: b.o.show.maxOutput.bytes, Keep: render.NeedsCaptures(b.o.show.output),
 	}
+	stop := newInterrupts()
+	defer close(stop.done)
+	status, err := b.carry(ctx, req, sink, stop, line)
+	if err == nil && shell.LostCd(line) {
+		b.say("fleet: hint: what cd does ends with its line; ':cd DIR' stays")
+	}
+	return status, err
+}
+
+// carry carries out req for a line that was typed.
+func (b *broadcast) carry(ctx context.Context, req engine.Request, sink render.Sink, stop *interrupts, line string) (int, error) {
 	if err := b.o.rollout.apply(&req); err != nil {
 		return 0, err
 	}
 	tellOn(&req.Access, sink, b.o.show.verbose)
-	if len(hosts) > b.mostIdle && !b.toldIdle {
+	if len(req.Hosts) > b.mostIdle && !b.toldIdle {
 		b.toldIdle = true
 		sink.Note(fmt.Sprintf("fleet: only %d connections are kept open: this process may open %d files (ulimit -n)", b.mostIdle, openFiles()))
 	}
-	stop := newInterrupts()
-	defer close(stop.done)
 	b.ask.stopped = stop.first
 	b.voice.begin(sink)
 	defer b.voice.end()
 	b.session.Began(line)
 	var summary event.Summary
-	err = b.guarded(stop, func() (err error) {
+	err := b.guarded(stop, func() (err error) {
 		summary, err = carry(ctx, req, recorded{sink, b.session}, stop, "fleet: canceling; Ctrl-C again does not wait for it")
 		return err
 	})
 	add(&b.total, summary)
 	if err != nil {
 		return 0, err
-	}
-	if shell.LostCd(line) {
-		b.say("fleet: hint: what cd does ends with its line; ':cd DIR' stays")
 	}
 	return summaryStatus(summary), nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"fleet/internal/engine"
 	"fleet/internal/render"
@@ -44,15 +45,19 @@ func (f *transferFlags) declare(e *env, c *cobra.Command) {
 	f.show.declare(c)
 	f.record.declare(c)
 	f.retry.declare(c)
-	fs := c.Flags()
-	fs.DurationVarP(&f.timeout, "timeout", "t", 0, "longest `TIME` for the files of one host (default: no limit)")
+	c.Flags().DurationVarP(&f.timeout, "timeout", "t", 0, "longest `TIME` for the files of one host (default: no limit)")
+	f.declareFiles(c.Flags())
+	fixedCompletion(c, "links", transfer.LinkModes)
+}
+
+// declareFiles declares those that are about files.
+func (f *transferFlags) declareFiles(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.exclude, "exclude", nil, "leave out what matches `PATTERN`, as in .gitignore; may be given again")
 	fs.StringArrayVar(&f.include, "include", nil, "take in again what matches `PATTERN` and would be left out; may be given again")
 	fs.StringVar(&f.links, "links", string(transfer.KeepLinks), "symbolic links: `WAY` keep, follow or skip")
 	fs.BoolVar(&f.checksum, "checksum", false, "compare by SHA-256 what is there already, not by size and time")
 	fs.BoolVar(&f.noVerify, "no-verify", false, "do not compare what was copied by SHA-256")
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "change nothing; tell what would be done, file by file")
-	fixedCompletion(c, "links", transfer.LinkModes)
 }
 
 // filter is what is left out.

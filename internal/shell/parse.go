@@ -111,6 +111,9 @@ The prompt shows the set and how many hosts it has.
 
   :again, !!      run the last command again
   :cd DIR         run what follows in DIR; without DIR where hosts begin; - back
+  :push SRC... DST, :pull SRC... DSTDIR
+                  copy files as fleet push and pull do, also with their flags:
+                  :push --delete site /srv
   :hosts          name the whole target set
   :status         what the last command came to, and which hosts are connected
   :output FORMAT  show output as live, group, json, jsonl or quiet
@@ -183,7 +186,7 @@ func change(how How, bare string) (Action, error) {
 }
 
 // Words are those that follow a colon.
-var Words = []string{"again", "cd", "fanout", "help", "hosts", "output", "quit", "status", "timeout"}
+var Words = []string{"again", "cd", "fanout", "help", "hosts", "output", "pull", "push", "quit", "status", "timeout"}
 
 // parseColon reads what stands behind the colon.
 func parseColon(text string) (Action, error) {
@@ -209,7 +212,7 @@ func parseColon(text string) (Action, error) {
 		}
 		return parseSetting(word, arg)
 	case "push", "pull":
-		return nil, wrong("", "unknown command :%s: this version copies no files", word)
+		return parseCopy(word, arg, text)
 	}
 	return nil, wrong(helpHint, "unknown command :%s", word)
 }

@@ -64,7 +64,6 @@ func TestParse(t *testing.T) {
 func TestParseErrors(t *testing.T) {
 	for line, want := range map[string]string{
 		":nonsense":       "unknown command :nonsense",
-		":push a b":       "this version copies no files",
 		":status all":     ":status takes no words after it",
 		":timeout soon":   "not a time",
 		":timeout -3s":    "not a time",

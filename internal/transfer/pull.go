@@ -65,6 +65,9 @@ func (p *Pull) Prepare(hosts []*inventory.Host) error {
 		ph := &pullHost{dir: SafeName(h.Name)}
 		for _, s := range p.Sources {
 			name, err := expandName(s, h)
+			if err == nil {
+				name, err = fromHome(name)
+			}
 			if err != nil {
 				return fmt.Errorf("source: %w", err)
 			}

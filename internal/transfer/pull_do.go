@@ -76,10 +76,7 @@ func (d *pulling) do(ctx context.Context) error {
 // split takes a source apart: the folder that is looked at, what in it, and the
 // pattern, if it is one.
 func split(source string) (base, root, pattern string) {
-	name := strings.TrimPrefix(source, "~/")
-	if name == "~" || name == "" {
-		name = "./"
-	}
+	name := source
 	if globbed(name) {
 		base, pattern = doublestar.SplitPattern(strings.TrimRight(name, "/"))
 		return path.Clean(base), ".", pattern

@@ -45,6 +45,9 @@ func (p *Push) treeFor(ctx context.Context, h *inventory.Host) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("destination: %w", err)
 	}
+	if dst, err = fromHome(dst); err != nil {
+		return nil, fmt.Errorf("destination: %w", err)
+	}
 	sources := make([]string, len(p.Sources))
 	for i, s := range p.Sources {
 		if sources[i], err = expand(s); err != nil {
@@ -76,6 +79,19 @@ func (p *Push) treeFor(ctx context.Context, h *inventory.Host) (*tree, error) {
 	}
 	p.trees[key] = t
 	return t, nil
+}
+
+// fromHome is a name on a host without "~/": names begin at the login user's home.
+func fromHome(name string) (string, error) {
+	switch {
+	case name == "~":
+		return ".", nil
+	case strings.HasPrefix(name, "~/"):
+		return "./" + name[2:], nil
+	case strings.HasPrefix(name, "~"):
+		return "", fmt.Errorf("%q: homes of other users are not known here", name)
+	}
+	return name, nil
 }
 
 // scanTree reads the sources.
