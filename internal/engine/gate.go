@@ -204,6 +204,9 @@ func (ro *rollout) part(r *scheduler.Remote, kind event.GateKind, text string, o
 		if e := (*scheduler.Error)(nil); errors.As(err, &e) {
 			m.Cause = &e.Cause
 		}
+		if errors.Is(err, scheduler.ErrCanceled) && m.Cause.Kind != scheduler.KindTimeout {
+			m.Cause = &scheduler.Cause{Kind: scheduler.KindCanceled, Stage: scheduler.StageRun, Text: "canceled"}
+		}
 	}
 	ro.mark(m)
 	return err
