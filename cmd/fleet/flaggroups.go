@@ -20,7 +20,7 @@ var flagGroups = []struct {
 		ssh-config ssh-config-exec user`},
 	{"ROLLOUT", `canary deadline delay fanout gate gate-host gate-timeout max-fail on-halt pause retries
 		retry-delay retry-on serial straggler straggler-after`},
-	{"OUTPUT", `color diff expect-same mask mask-regex max-output out-dir output timestamps verbose`},
+	{"OUTPUT", `color diff expect-same live-fold mask mask-regex max-output out-dir output timestamps verbose`},
 }
 
 // manyFlags is from how many flags on there are headings.

@@ -18,6 +18,7 @@ import (
 type compareFlags struct {
 	outDir     string
 	timestamps bool
+	fold       bool
 	diff       bool
 	same       bool
 	masks      []string
@@ -31,6 +32,7 @@ func (f *compareFlags) declare(c *cobra.Command) {
 	f.given = func(flag string) bool { return fs.Changed(flag) }
 	fs.StringVar(&f.outDir, "out-dir", "", "also write outputs to `DIR`/HOST.out and DIR/HOST.err")
 	fs.BoolVar(&f.timestamps, "timestamps", false, "say when each line came, with -o live and group")
+	fs.BoolVar(&f.fold, "live-fold", false, "show a line once for all hosts that say it at about the same time, with -o live")
 	fs.BoolVar(&f.diff, "diff", false, "show how outputs differ from that of most hosts, with -o group")
 	fs.BoolVar(&f.same, "expect-same", false, "exit with 3 if outputs differ, and say whose")
 	fs.StringSliceVar(&f.masks, "mask", nil, "`WHAT` does not count in comparing outputs: "+strings.Join(render.MaskNames, ", "))
@@ -54,10 +56,12 @@ func (f *compareFlags) options(mode string, hosts []*inventory.Host, o *render.O
 	switch {
 	case f.diff && mode != "group":
 		return usagef("--diff shows groups of hosts, and -o %s has none", mode)
+	case f.fold && mode != "live":
+		return usagef("--live-fold shows lines as they come, and -o %s does not", mode)
 	case f.timestamps && (mode == "json" || mode == "quiet"):
 		return usagef("--timestamps stamps lines, and -o %s shows none", mode)
-	case masked && mode != "group" && !f.same:
-		return usage(errors.New("masks are for comparing outputs, and nothing is compared"), "-o group, --diff and --expect-same compare")
+	case masked && mode != "group" && !f.fold && !f.same:
+		return usage(errors.New("masks are for comparing outputs, and nothing is compared"), "-o group, --diff, --live-fold and --expect-same compare")
 	case f.given("out-dir") && f.outDir == "":
 		return usagef("--out-dir: no folder named")
 	}
@@ -65,7 +69,7 @@ func (f *compareFlags) options(mode string, hosts []*inventory.Host, o *render.O
 	if o.Mask, err = render.NewMask(f.masks, f.exprs); err != nil {
 		return usage(err)
 	}
-	o.Diff, o.ExpectSame, o.Timestamps = f.diff, f.same, f.timestamps
+	o.Diff, o.ExpectSame, o.Timestamps, o.LiveFold = f.diff, f.same, f.timestamps, f.fold
 	if slices.Contains(f.masks, "host") {
 		addresses := make(map[string]string, len(hosts))
 		for _, h := range hosts {

@@ -122,10 +122,7 @@ func (l *live) prefix(host string, terminal, color bool) []byte {
 	name := SafeLine(host)
 	var p []byte
 	if color {
-		h := fnv.New32a()
-		h.Write([]byte(host))
-		code := prefixColors[h.Sum32()%uint32(len(prefixColors))]
-		p = append(p, "\x1b["+code+"m"+name+"\x1b[0m"...)
+		p = append(p, "\x1b["+nameColor([]string{host})+"m"+name+"\x1b[0m"...)
 	} else {
 		p = append(p, name...)
 	}
@@ -134,6 +131,17 @@ func (l *live) prefix(host string, terminal, color bool) []byte {
 		p = append(p, ' ')
 	}
 	return p
+}
+
+// nameColor is the colour of a host's name, from run to run the same. Several
+// hosts are bold.
+func nameColor(hosts []string) string {
+	if len(hosts) > 1 {
+		return "1"
+	}
+	h := fnv.New32a()
+	h.Write([]byte(hosts[0]))
+	return prefixColors[h.Sum32()%uint32(len(prefixColors))]
 }
 
 // liveLines writes lines of one host and stream.

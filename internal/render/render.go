@@ -1,6 +1,7 @@
 // Package render shows a run: it turns events into what the user sees.
 //
-// [New] makes the sink for an output mode: live (live.go), group (group.go),
+// [New] makes the sink for an output mode: live (live.go, folded
+// livefold.go), group (group.go),
 // json (document.go), jsonl (jsonl.go) or quiet (quiet.go). Data goes to
 // standard output; the summary (summary.go), its hints (hints.go) and the
 // status line (screen.go, tally.go) go to standard error. way.go decides how
@@ -45,6 +46,7 @@ type Options struct {
 	Aliases    func(host string) []string // other names of a host, for its Mask; may be nil
 	ExpectSame bool                       // the summary tells of outputs that differ; see Sink.Differ
 	Diff       bool                       // group shows how outputs differ from that of most hosts
+	LiveFold   bool                       // live shows a line once for all hosts that say it at about the same time
 	Timestamps bool                       // live and group say when each line came
 
 	MemoryBudget int64  // bytes in memory that wait for a slow reader, for each of Out and Err; 1 MiB if 0
@@ -75,6 +77,9 @@ func New(mode string, o Options) (Sink, error) {
 	o = o.withDefaults()
 	switch mode {
 	case "live":
+		if o.LiveFold {
+			return newLiveFold(o), nil
+		}
 		return newLive(o), nil
 	case "group":
 		return newGroup(o), nil
