@@ -54,6 +54,10 @@ func (r *reader) setting(p *patch, e *hostEntry, key, n *yaml.Node) bool {
 		p.ConnectTimeout = r.duration(n, "connect_timeout")
 	case fieldShell:
 		p.Shell = r.checked(n, "shell", checkText)
+	case fieldBecomePassFile:
+		p.BecomePassFile = r.checked(n, "become_pass_file", checkText)
+	case fieldBecomePassCommand:
+		p.BecomePassCommand = r.checked(n, "become_pass_command", checkText)
 	}
 	return true
 }
@@ -72,7 +76,9 @@ func (r *reader) unknownField(key *yaml.Node, others ...string) {
 		hint = `write "jump"`
 	case "sudo":
 		hint = `write "become"`
-	case "pass", "password", "become_pass", "become_password", "passphrase":
+	case "become_pass", "become_password":
+		hint = "no secret stands in the inventory: become_pass_file and become_pass_command say where it is"
+	case "pass", "password", "passphrase":
 		hint = "no secret stands in the inventory: use --ask-pass or --pass-file"
 	}
 	if f, ok := fieldByName(plain); ok && !f.isSecret() {

@@ -96,6 +96,10 @@ func (s *Settings) value(f field) any {
 		return s.ConnectTimeout
 	case fieldShell:
 		return s.Shell
+	case fieldBecomePassFile:
+		return s.BecomePassFile
+	case fieldBecomePassCommand:
+		return s.BecomePassCommand
 	case fieldPassword:
 		return s.Password
 	case fieldBecomePassword:

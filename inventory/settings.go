@@ -24,8 +24,11 @@ type Settings struct {
 	KnownHosts     []string      // paths of known_hosts files
 	ConnectTimeout time.Duration // limit from the first packet to the end of login
 	Shell          string        // path of the shell that commands are given to
-	Password       Secret        // of the login; hosts.yaml cannot hold it, other sources can
-	BecomePassword Secret        // of the other user, or of this one, as BecomeMethod wants it; likewise
+	// Where the password for that is, on this machine: the first line of a file, or
+	// of what a command writes. At most one of them is set.
+	BecomePassFile, BecomePassCommand string
+	Password                          Secret // of the login; hosts.yaml cannot hold it, other sources can
+	BecomePassword                    Secret // of the other user, or of this one, as BecomeMethod wants it; likewise
 }
 
 // field is a set of settings.
@@ -46,6 +49,8 @@ const (
 	fieldKnownHosts
 	fieldConnectTimeout
 	fieldShell
+	fieldBecomePassFile
+	fieldBecomePassCommand
 	fieldPassword
 	fieldBecomePassword
 )
@@ -55,6 +60,7 @@ func fieldNames() []string {
 	return []string{
 		"address", "port", "user", "key", "certificate", "jump", "proxy_command", "become",
 		"become_user", "become_method", "hostkey", "known_hosts", "connect_timeout", "shell",
+		"become_pass_file", "become_pass_command",
 	}
 }
 
@@ -103,7 +109,8 @@ func (p *patch) note(name string, setting bool, at Mark) {
 }
 
 // apply writes the given settings over s. Jump and ProxyCommand are two answers
-// to one question: the stronger entry's answer takes the other away.
+// to one question, and so are BecomePassFile and BecomePassCommand: the stronger
+// entry's answer takes the other away.
 func (p *patch) apply(s *Settings) {
 	set(p, fieldAddress, &s.Address, p.Address)
 	set(p, fieldPort, &s.Port, p.Port)
@@ -120,6 +127,9 @@ func (p *patch) apply(s *Settings) {
 	set(p, fieldKnownHosts, &s.KnownHosts, p.KnownHosts)
 	set(p, fieldConnectTimeout, &s.ConnectTimeout, p.ConnectTimeout)
 	set(p, fieldShell, &s.Shell, p.Shell)
+	if p.given&(fieldBecomePassFile|fieldBecomePassCommand) != 0 {
+		s.BecomePassFile, s.BecomePassCommand = p.BecomePassFile, p.BecomePassCommand
+	}
 	set(p, fieldPassword, &s.Password, p.Password)
 	set(p, fieldBecomePassword, &s.BecomePassword, p.BecomePassword)
 }

@@ -18,6 +18,8 @@ var flagGroups = []struct {
 	{"WHICH HOSTS", `facts-age hosts ignore-broken-sources inventory inventory-age inventory-headers limit order pick seed split`},
 	{"REACHING HOSTS", `answers ask-pass connect-timeout hostkeys interactive jump key known-hosts no-input pass-file port
 		ssh-config ssh-config-exec user`},
+	{"HOW THE COMMAND RUNS", `argv ask-become-pass become become-method become-pass-command become-pass-file become-user cwd env
+		keep-running kill-after raw script shell stdin timeout tty`},
 	{"ROLLOUT", `canary deadline delay fanout gate gate-host gate-timeout max-fail on-halt pause retries
 		retry-delay retry-on serial straggler straggler-after`},
 	{"OUTPUT", `color diff expect-same live-fold mask mask-regex max-output out-dir output timestamps verbose`},

@@ -121,6 +121,8 @@ func hostDetails(h *inventory.Host) []string {
 	}
 	add("become_user", h.BecomeUser)
 	add("become_method", h.BecomeMethod)
+	add("become_pass_file", h.BecomePassFile)
+	add("become_pass_command", h.BecomePassCommand)
 	add("known_hosts", strings.Join(h.KnownHosts, ", "))
 	if h.ConnectTimeout != 0 {
 		add("connect_timeout", h.ConnectTimeout.String())

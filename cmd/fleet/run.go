@@ -29,6 +29,7 @@ type runOptions struct {
 	show      showFlags
 	record    recordFlags
 	command   commandFlags
+	become    becomeFlags
 	timeout   time.Duration
 	argv      bool
 }
@@ -71,6 +72,7 @@ Output goes to standard output, everything else to standard error.`,
 	o.template.declare(c)
 	o.show.declare(c)
 	o.command.declare(c)
+	o.become.declare(c)
 	o.record.declare(c)
 	o.compare.declare(c)
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for the command on a host, from its start (default: no limit)")
@@ -151,6 +153,9 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 	defer stop.release()
 	ask := &prompter{stopped: stop.first, pause: sink.Pause}
 	if req.Access, err = o.connect.access(e, ask); err != nil {
+		return err
+	}
+	if err := o.become.apply(ctx, e, &o.connect, &req, ask); err != nil {
 		return err
 	}
 	if err := o.guard.apply(inv, &req, ask); err != nil {

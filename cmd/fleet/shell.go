@@ -20,6 +20,7 @@ type shellOptions struct {
 	connect   connectFlags
 	rollout   rolloutFlags
 	show      showFlags
+	become    becomeFlags
 	timeout   time.Duration
 	stop      bool
 }
@@ -56,6 +57,7 @@ wrong is told with its line number, and Ctrl-C ends all.`,
 	o.connect.declare(c)
 	o.rollout.declare(c)
 	o.show.declare(c)
+	o.become.declare(c)
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for each command on a host (default: no limit)")
 	c.Flags().BoolVar(&o.stop, "stop", false, "of lines from a pipe, run none after the first that does not end ok")
 	c.Flags().Lookup("deadline").Usage = "longest `TIME` for each line on all hosts (default: no limit)"
@@ -102,6 +104,8 @@ func runShell(ctx context.Context, e *env, o *shellOptions, pattern string) erro
 		return usagef("--stop is for lines from a pipe or a file")
 	case o.connect.passFile == "-":
 		return usage(errors.New("--pass-file -: standard input has the commands"), "--pass-file FILE reads it from a file")
+	case o.become.passFile == "-":
+		return usage(errors.New("--become-pass-file -: standard input has the commands"), "--become-pass-file FILE reads it from a file")
 	}
 	if o.show.output == "" {
 		o.show.output = "live"
@@ -141,6 +145,11 @@ func (b *broadcast) prepare(ctx context.Context) error {
 		if err != nil {
 			return b.giveUp(err)
 		}
+		asked := engine.Request{Hosts: b.session.Hosts()}
+		if err := b.o.become.apply(ctx, b.e, &b.o.connect, &asked, b.ask); err != nil {
+			return b.giveUp(err)
+		}
+		b.become = asked.Become
 		tellOn(&access, &b.voice, b.o.show.verbose)
 		b.kept = engine.Keep(access, b.mostIdle)
 		if err := b.kept.Reach(ctx, b.session.Hosts()); err != nil {

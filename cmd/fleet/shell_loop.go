@@ -27,6 +27,7 @@ type broadcast struct {
 	inv     *inventory.Inventory
 	session *shell.Session
 	kept    *engine.Kept
+	become  engine.Become
 	ask     *prompter
 	voice   voice
 	person  bool // somebody sits at a terminal

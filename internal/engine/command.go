@@ -20,6 +20,7 @@ func (r *Run) command(res *results) tasks.Command {
 		For: func(host string, e *scheduler.Exec) error {
 			h := hosts[host]
 			e.Shell = cmp.Or(e.Shell, h.Shell)
+			e.Become = r.becomes[host]
 			if r.req.For != nil {
 				return r.req.For(h, e)
 			}

@@ -39,6 +39,8 @@ type Run struct {
 	store  *output.Store
 	pool   *sshpool.Pool
 	poller *sshpool.Poller
+
+	becomes map[string]*scheduler.Become // by host, of those whose command runs as another user
 }
 
 // New checks req and prepares its run: files are read and keys opened, asking
@@ -49,6 +51,13 @@ func New(ctx context.Context, req Request) (*Run, error) {
 		return nil, errors.New("no hosts to run on")
 	}
 	r := &Run{id: ulid.Make().String(), req: req}
+	var err error
+	if r.becomes, err = req.Become.of(ctx, req.Hosts, inHome); err != nil {
+		return nil, err
+	}
+	if err := req.Work.check(r.becomes); err != nil {
+		return nil, err
+	}
 	reached := req.Hosts
 	if h := req.Gate.Host; h != nil && !slices.ContainsFunc(reached, func(x *inventory.Host) bool { return x.Name == h.Name }) {
 		reached = append(reached[:len(reached):len(reached)], h)

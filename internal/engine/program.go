@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 
 	"fleet/internal/event"
@@ -21,12 +23,27 @@ type Work struct {
 	// returns when ctx ends. The transfer is what was done by then, also beside
 	// an error; an *sshpool.Error or a *scheduler.Error tells its cause.
 	Do func(ctx context.Context, j Job) (*event.Transfer, error)
+	// Become says that Do heeds Job.Become; else hosts at which another user is
+	// wanted are refused.
+	Become bool
+}
+
+// check refuses hosts at which another user is wanted and cannot be had, rather
+// than do it as the login user.
+func (w *Work) check(becomes map[string]*scheduler.Become) error {
+	if w == nil || w.Become || len(becomes) == 0 {
+		return nil
+	}
+	return hinted(fmt.Errorf("%s as another user (become) is not supported yet; nothing was done on %s", w.What,
+		inventory.Fold(slices.Sorted(maps.Keys(becomes)))), "become: false in the inventory, for these hosts, does it as the login user")
 }
 
 // Job is the work on one host.
 type Job struct {
 	Host *inventory.Host
 	Conn *sshpool.Conn
+	// Become is whom commands run as; nil is the login user.
+	Become *sshpool.Become
 	// Stdout and Stderr get what the host has to show, as a command's output;
 	// each is for one goroutine at a time. What is written after Do has returned
 	// is dropped.
@@ -58,6 +75,7 @@ func (r *Run) once(res *results) scheduler.Program {
 	}
 	begin := func(host string) func(context.Context, any) error {
 		j := res.begin(hosts[host])
+		j.Become = poolBecome(r.becomes[host])
 		return func(ctx context.Context, conn any) error { return j.do(ctx, conn, work) }
 	}
 	return tasks.Work{What: work.What, Limit: r.req.Timeout, Begin: begin}.Program()

@@ -20,6 +20,8 @@ type Request struct {
 	// How says how Command is run; its own Command, Stdout and Stderr count for
 	// nothing.
 	How scheduler.Exec
+	// Become is whom Command runs as; the Become of How counts for nothing.
+	Become Become
 	// For, where not nil, changes for one host what is asked of it, as in
 	// tasks.Command.
 	For func(host *inventory.Host, e *scheduler.Exec) error

@@ -90,9 +90,6 @@ func (a Access) Reach(ctx context.Context, hosts []*inventory.Host) (*Targets, e
 var ErrInterrupted = errors.New("interrupted")
 
 func (a Access) reach(ctx context.Context, hosts []*inventory.Host) (*Targets, error) {
-	if err := unsupported(hosts); err != nil {
-		return nil, err
-	}
 	r, err := newResolver(ctx, a)
 	if err != nil {
 		return nil, err
@@ -111,28 +108,6 @@ func (a Access) reach(ctx context.Context, hosts []*inventory.Host) (*Targets, e
 		}
 	}
 	return all, nil
-}
-
-// unsupported refuses hosts whose inventory asks for what this version cannot
-// do, rather than reach them in another way than was asked for.
-func unsupported(hosts []*inventory.Host) error {
-	for _, s := range []struct {
-		setting string
-		set     func(*inventory.Host) bool
-	}{
-		{"become", func(h *inventory.Host) bool { return h.Become }},
-	} {
-		var names []string
-		for _, h := range hosts {
-			if s.set(h) {
-				names = append(names, h.Name)
-			}
-		}
-		if len(names) > 0 {
-			return fmt.Errorf("inventory setting %q of %s is not supported yet; nothing was run", s.setting, inventory.Fold(names))
-		}
-	}
-	return nil
 }
 
 // shared keeps things that many hosts have alike, by what tells them apart.

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"fleet/internal/sshtest"
+)
+
+// TestBecomeReal runs commands as root and as another user by passwords that the
+// inventory refers to, and looks for these in all that is left.
+func TestBecomeReal(t *testing.T) {
+	const password = "hunter2-of-ann"
+	s := sshtest.OpenSSH(t, sshtest.Listen("127.0.0.1"), sshtest.WithAccounts(sshtest.Accounts{
+		Login: "ann", Passwords: map[string]string{"ann": password, "ben": ""},
+		Files: map[string]string{"sudoers": "Defaults !lecture\nann ALL=(ALL) ALL\n"}}))
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hosts := write("hosts.yaml", fmt.Sprintf("defaults: {address: %s, port: %d, user: ann, key: %q, known_hosts: %q}\n"+
+		"hosts:\n  web: {become: true, become_pass_file: %q}\n  db: {become: true, become_user: ben, become_pass_command: %q}\n  own:\n",
+		s.Addresses[0], s.Port, s.KeyFile, s.KnownHosts, secret, "cat "+secret))
+	exe, err := exec.LookPath("fleet")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(status int, args ...string) (out, told string) {
+		t.Helper()
+		cmd := exec.Command(exe, append([]string{"run", "-i", hosts, "-vv"}, args...)...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "FLEET_SSH_CONFIG=none"}
+		var o, e bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &o, &e
+		cmd.Run() //nolint:errcheck // the status says more
+		if got := cmd.ProcessState.ExitCode(); got != status {
+			t.Errorf("%v: status %d, want %d\n%s%s", args, got, status, &o, &e)
+		}
+		if all := o.String() + e.String(); strings.Contains(all, password) {
+			t.Errorf("%v shows the password:\n%s", args, all)
+		}
+		return o.String(), e.String()
+	}
+	out, _ := run(0, "all", "--", "id -un")
+	for _, want := range []string{"web: root\n", "db: ben\n", "own: ann\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q, want %q in it", out, want)
+		}
+	}
+	if out, _ := run(0, "--become=false", "all", "--", "id -un"); strings.Count(out, ": ann\n") != 3 {
+		t.Errorf("%q", out)
+	}
+	if out, _ := run(0, "-b", "--become-user", "ben", "--become-pass-file", secret, "own", "--", "id -un"); out != "own: ben\n" {
+		t.Errorf("%q", out)
+	}
+	_, told := run(3, "-b", "--become-pass-command", "echo wrong", "own", "--", "id -un")
+	holds(t, told, "own: sudo did not take the password", "hint: the password for becoming another user was not accepted")
+	_, told = run(3, "-b", "own", "--", "id -un")
+	holds(t, told, "own: sudo asks for a password, and there is none", "-K")
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if bytes.Contains(text, []byte(password)) {
+			t.Errorf("%s holds the password", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
