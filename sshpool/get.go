@@ -177,7 +177,7 @@ func (g *getting) fill(ctx context.Context) error {
 	}
 	var failed error
 	begin, got := g.at, ranges{}
-	stop, err := g.from.read(ctx, begin, end, func(at int64, p []byte) error {
+	stop, err := g.from.readPaced(ctx, begin, end, pieceOf(g.o.Rates), func(at int64, p []byte) error {
 		if failed = waitRates(ctx, g.o.Rates, len(p)); failed != nil {
 			return failed
 		}

@@ -231,10 +231,13 @@ func (p *putting) fill(ctx context.Context) error {
 	if p.o.Verify != VerifyOff {
 		p.src.hash()
 	}
-	at, told := p.from, p.from
+	at, told, piece := p.from, p.from, pieceOf(p.o.Rates)
 	full, err := p.file.write(ctx, p.from, func(limit int) ([]byte, func(), error) {
 		if at == p.src.size {
 			return nil, nil, io.EOF
+		}
+		if piece > 0 {
+			limit = min(limit, piece)
 		}
 		b, err := p.src.at(at, limit)
 		if err != nil {

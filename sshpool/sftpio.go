@@ -33,6 +33,7 @@ type reading struct {
 	chunk   int   // the longest request
 	short   int   // what the server gives at most, once it gave less than asked for
 	allowed int
+	paced   bool
 	again   []span // rest of what was answered short
 	flying  int
 	done    chan *ask
@@ -42,7 +43,13 @@ type reading struct {
 // need not be in order; a piece is take's to keep until it returns. The end of
 // the file before end is no error: it gives the place where the file ended.
 func (f *openFile) read(ctx context.Context, at, end int64, take func(at int64, p []byte) error) (int64, error) {
-	r := &reading{f: f, next: at, end: end, chunk: smallChunk, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
+	return f.readPaced(ctx, at, end, 0, take)
+}
+
+// readPaced is read in requests of piece bytes, if that is not 0, with few of
+// them under way: what has been asked for comes as fast as it can.
+func (f *openFile) readPaced(ctx context.Context, at, end int64, piece int, take func(at int64, p []byte) error) (int64, error) {
+	r := &reading{f: f, next: at, end: end, chunk: smallChunk, short: piece, paced: piece > 0, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
 	for {
 		for r.flying < r.allowed {
 			s, ok := r.pick()
@@ -123,7 +130,7 @@ func (r *reading) answer(a *ask, take func(int64, []byte) error) error {
 	if rest := a.size - len(p); rest > 0 {
 		r.again = append(r.again, span{a.tag + int64(len(p)), rest})
 		r.short = max(len(p), 512)
-	} else if r.allowed < min(mostUnderWay, max(firstUnderWay, maxUnderWay/r.chunk)) {
+	} else if !r.paced && r.allowed < min(mostUnderWay, max(firstUnderWay, maxUnderWay/r.chunk)) {
 		r.allowed++
 	}
 	return nil

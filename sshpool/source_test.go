@@ -169,12 +169,62 @@ func TestRatesShare(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if took, want := time.Since(began), time.Duration(float64(2*size-rateBurst)/(4<<20)*float64(time.Second)); took < want*9/10 {
+	if took, want := time.Since(began), time.Duration(float64(2*size-2*maxMessage)/(4<<20)*float64(time.Second)); took < want*9/10 {
 		t.Errorf("took %v for %d bytes, want %v", took, 2*size, want)
 	}
 	if least.Load() < size/2 {
 		t.Errorf("when one host was through the other had %d bytes of %d", least.Load(), size)
 	}
+}
+
+// TestSlowRate moves a little at a low rate, both ways, and wants it to come
+// little by little; and a limit that ends the wait.
+func TestSlowRate(t *testing.T) {
+	files, dir := labFiles(t, "")
+	const size = 64 << 10
+	name, most := filepath.Join(dir, "f"), int64(0)
+	note := func(n int64) { most = max(most, n) }
+	began := time.Now()
+	if _, err := files.Put(testContext(t), BytesSource("data", randomBytes(size)), name, PutOptions{Rates: []*Rate{NewRate(size)}, Progress: note}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := files.Get(testContext(t), name, openRoot(t), "f", GetOptions{Rates: []*Rate{NewRate(size)}, Progress: note}); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < 1500*time.Millisecond || most > size/8 {
+		t.Errorf("took %v, in pieces up to %d bytes", took, most)
+	}
+	ctx, cancel := context.WithTimeout(testContext(t), 100*time.Millisecond)
+	defer cancel()
+	_, err := files.Put(ctx, BytesSource("data", randomBytes(size)), name, PutOptions{Rates: []*Rate{NewRate(1000)}})
+	wantError(t, err, KindTimeout, StageTransfer)
+}
+
+// FuzzMessage takes answers of any content apart: no panic, and nothing longer
+// than what there is.
+func FuzzMessage(f *testing.F) {
+	f.Add(byte(fxpName), []byte("\x00\x00\x00\x01\x00\x00\x00\x01a\x00\x00\x00\x01a\x00\x00\x00\x0f\x00\x00\x00\x00\x00\x00\x00\x09"))
+	f.Add(byte(fxpStatus), []byte("\x00\x00\x00\x04\x00\x00\x00\x07Failure\x00\x00\x00\x00"))
+	f.Add(byte(fxpHandle), []byte("\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, kind byte, data []byte) {
+		a := func() *ask { return &ask{kind: kind, data: bytes.Clone(data)} }
+		if err := a().status(nil); err == nil && kind != fxpStatus {
+			t.Error("a status of another kind")
+		}
+		if h, err := a().handle(nil); err == nil && len(h) > len(data) {
+			t.Errorf("handle of %d bytes in %d", len(h), len(data))
+		}
+		if fi, err := a().attrs("f", nil); err == nil && (fi.Name() != "f" || kind != fxpAttrs) {
+			t.Errorf("attributes %v of kind %d", fi, kind)
+		}
+		m := &message{b: data}
+		for n := m.uint32(); n > 0 && !m.bad; n-- {
+			if name := m.bytes(); len(name) > len(data) {
+				t.Errorf("name of %d bytes in %d", len(name), len(data))
+			}
+			m.attrs("")
+		}
+	})
 }
 
 // TestPutCausesReal has a real sshd refuse files in all the ways that can be had
