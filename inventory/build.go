@@ -67,6 +67,7 @@ func (b *builder) addAll(from int) {
 	}
 	for _, doc := range b.docs[from:] {
 		b.addGroups(doc)
+		b.addTags(doc)
 	}
 }
 
@@ -229,6 +230,32 @@ func (b *builder) addGroups(doc *document) {
 			})
 			if b.members.total > b.members.limit {
 				b.badAt(doc.file, n, n.word(), fmt.Sprintf("groups name hosts more than %d times", b.members.limit), "put groups into groups by children")
+				return
+			}
+		}
+	}
+}
+
+// addTags puts hosts into the groups that their tags name, made now if no source
+// has them.
+func (b *builder) addTags(doc *document) {
+	for i := range doc.hosts {
+		e := &doc.hosts[i]
+		for j := range e.tags {
+			tag := &e.tags[j]
+			tag.each(func(name string) bool {
+				at, ok := b.inv.byGroup[name]
+				if !ok {
+					at = b.newGroup(name, Position{File: doc.file, Line: tag.at.Line, Column: tag.at.Column})
+				}
+				e.names.each(func(host string) bool {
+					h, ok := b.inv.byName[host]
+					return ok && b.members.add(h, at)
+				})
+				return b.members.total <= b.members.limit
+			})
+			if b.members.total > b.members.limit {
+				b.badAt(doc.file, tag, tag.word(), fmt.Sprintf("groups and tags name hosts more than %d times", b.members.limit), "")
 				return
 			}
 		}

@@ -33,6 +33,7 @@ type hostEntry struct {
 	patch     *patch
 	addresses *Set // beside names, where the address holds a range
 	file      int  // index of the document
+	tags      []names
 }
 
 // Mark is a place in the text of a source.

@@ -50,8 +50,11 @@ func (r *reader) hostPatch(e *hostEntry, key, n *yaml.Node) *patch {
 	}
 	p := r.patch()
 	r.pairs(n, place{"host", key.Value}, func(key, value *yaml.Node) {
-		if !r.setting(p, e, key, value) {
-			r.unknownField(key, "vars")
+		switch {
+		case key.Value == "tags":
+			e.tags = r.nameList(value, "a group")
+		case !r.setting(p, e, key, value):
+			r.unknownField(key, "tags", "vars")
 		}
 	})
 	r.checkPatch(p, n)

@@ -359,3 +359,32 @@ func TestLoadSample(t *testing.T) {
 		t.Errorf("vars of db1 (-want +got):\n%s", diff)
 	}
 }
+
+// Tags are groups, whether a groups section has them or not, and take what such a
+// group says.
+func TestTags(t *testing.T) {
+	inv, err := Parse("f", []byte("hosts:\n  web[1-3]: {tags: [eu, canary]}\n  web2: {tags: us}\n  db: {tags: [], port: 1}\ngroups:\n  eu: {user: ops, hosts: db}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for pattern, want := range map[string]string{"@eu": "db,web[1-3]", "canary": "web[1-3]", "eu!us": "db,web[1,3]", "us": "web2"} {
+		hosts, err := inv.Select(pattern)
+		if got := Fold(hostNames(hosts)); got != want || err != nil {
+			t.Errorf("%s: %s (%v), want %s", pattern, got, err, want)
+		}
+	}
+	if h := hostOf(t, inv, "web2"); h.User != "ops" || strings.Join(h.Groups, " ") != "eu canary us" {
+		t.Errorf("web2: %+v", h)
+	}
+	for text, want := range map[string]string{
+		"hosts: {a: {tags: all}}":       `"all" is the group of every host`,
+		"hosts: {a: {tags: {x: y}}}":    "want a list of names",
+		"hosts: {a: {tags: [-x]}}":      "starts with a dash",
+		"groups: {a: {tags: x}}":        `unknown field "tags"`,
+		"defaults: {tags: x}\nhosts: a": `unknown field "tags"`,
+	} {
+		if _, err := Parse("f", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}

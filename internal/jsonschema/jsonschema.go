@@ -89,7 +89,7 @@ func (s Schema) keyword(rules map[string]any, key string, v any, at string) erro
 		if !within(key, arg, v) {
 			return fault("%v breaks %s %v", v, key, arg)
 		}
-	case "required", "properties", "additionalProperties", "items":
+	case "required", "properties", "patternProperties", "additionalProperties", "items":
 		return s.children(rules, key, v, at)
 	default:
 		return fault("the schema uses %s, which this test does not know", key)
@@ -124,6 +124,7 @@ func (s Schema) children(rules map[string]any, key string, v any, at string) err
 		return nil
 	}
 	known, _ := rules["properties"].(map[string]any)
+	patterns, _ := rules["patternProperties"].(map[string]any)
 	switch key {
 	case "required":
 		for _, name := range rules[key].([]any) {
@@ -139,13 +140,24 @@ func (s Schema) children(rules map[string]any, key string, v any, at string) err
 				}
 			}
 		}
+	case "patternProperties":
+		for pattern, sub := range patterns {
+			for name, e := range object {
+				if !regexp.MustCompile(pattern).MatchString(name) {
+					continue
+				}
+				if err := s.validate(sub.(map[string]any), e, at+"."+name); err != nil {
+					return err
+				}
+			}
+		}
 	case "additionalProperties":
 		rest, _ := rules[key].(map[string]any)
 		if rest == nil && rules[key] != false {
 			return fmt.Errorf("%s: the schema has additionalProperties other than false or a schema", at)
 		}
 		for name, e := range object {
-			if _, ok := known[name]; ok {
+			if _, ok := known[name]; ok || matchesAny(patterns, name) {
 				continue
 			}
 			if rest == nil {
@@ -157,6 +169,16 @@ func (s Schema) children(rules map[string]any, key string, v any, at string) err
 		}
 	}
 	return nil
+}
+
+// matchesAny says whether one of the patterns, which are keys, is for the name.
+func matchesAny(patterns map[string]any, name string) bool {
+	for pattern := range patterns {
+		if regexp.MustCompile(pattern).MatchString(name) {
+			return true
+		}
+	}
+	return false
 }
 
 func hasType(v, types any) bool {
