@@ -36,7 +36,7 @@ Without a command, history lists.`,
 		RunE: func(c *cobra.Command, _ []string) error { return runHistoryList(c.Context(), e, o) },
 	}
 	o.declare(c)
-	c.AddCommand(newHistoryListCommand(e), newHistoryShowCommand(e))
+	c.AddCommand(newHistoryListCommand(e), newHistoryShowCommand(e), newHistoryGrepCommand(e), newDiffCommand(e, "fleet history"), newHistoryExportCommand(e), newHistoryPruneCommand(e))
 	return c
 }
 

@@ -198,11 +198,12 @@ func replay(ctx context.Context, e *env, o *historyShowOptions, s *record.Store,
 	if err == nil && run.Running() {
 		sink.Note(fmt.Sprintf("fleet: the run goes on: %d of %d hosts have ended", sum(r.counts), run.Hosts))
 	}
-	summary := summaryOf(run, r.counts)
+	summary := run.Summary()
+	summary.Counts = r.counts
 	if err := errorsFirst(err, sink.Finish(summary)); err != nil || !o.follow {
 		return err
 	}
-	if code := summaryStatus(summaryOf(run, run.Counts)); code != exitOK {
+	if code := summaryStatus(run.Summary()); code != exitOK {
 		return &fault{code: code}
 	}
 	return nil
@@ -262,12 +263,6 @@ func (f *showFlags) replaySink(e *env) (render.Sink, error) {
 		}
 	}
 	return flags.sink(&quiet)
-}
-
-// summaryOf closes what is shown of a run.
-func summaryOf(run *record.Run, counts map[scheduler.Outcome]int) event.Summary {
-	return event.Summary{Run: run.ID, Counts: counts, Wall: run.Wall,
-		Halted: run.Ending == record.Halted, Deadline: run.Ending == record.Deadline, Interrupted: run.Ending == record.Interrupted}
 }
 
 func sum(counts map[scheduler.Outcome]int) (n int) {

@@ -48,7 +48,7 @@ New here? 'fleet demo' shows it at work on an embedded fleet.`,
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	root.AddCommand(newRunCommand(e), newPushCommand(e), newPullCommand(e), newShellCommand(e), newSSHCommand(e), newHostsCommand(e), newLabCommand(e), newDemoCommand(e), newDoctorCommand(e), newTrustCommand(e), newVersionCommand(e))
-	root.AddCommand(newHistoryCommand(e), newRerunCommand(e), newPsCommand(e), newCancelCommand(e))
+	root.AddCommand(newHistoryCommand(e), newRerunCommand(e), newDiffCommand(e, "fleet"), newPsCommand(e), newCancelCommand(e))
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		c.Example = "  source <(fleet completion bash)\n  fleet completion zsh >\"${fpath[1]}/_fleet\""

@@ -79,11 +79,11 @@ func (s *Store) Prune(ctx context.Context, keep Retention) (gone []string, err e
 			return gone, reading(err)
 		}
 	}
-	return gone, s.shrink(ctx)
+	return gone, s.Shrink(ctx)
 }
 
-// shrink gives the room of what is gone back to the disk.
-func (s *Store) shrink(ctx context.Context) error {
+// Shrink gives the room of what is gone back to the disk.
+func (s *Store) Shrink(ctx context.Context) error {
 	rows, err := s.db.QueryContext(ctx, "PRAGMA incremental_vacuum")
 	if err != nil {
 		return reading(err)

@@ -24,7 +24,7 @@ type Filter struct {
 	Limit   int       // 0: all
 }
 
-const runColumns = `seq, id, kind, command, pattern, argv, dir, environ, user, controller, version, rerun_of, detached, redacted, hosts, began, ended, wall, ending, counts, missing`
+const runColumns = `seq, id, kind, command, pattern, argv, dir, environ, user, controller, version, rerun_of, detached, redacted, hosts, began, ended, wall, ending, counts, missing, more`
 
 // Runs gives the runs that a filter means, the newest first.
 func (s *Store) Runs(ctx context.Context, f Filter) ([]*Run, error) {
@@ -90,15 +90,25 @@ func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
 	var argv, environ, counts, end string
 	var began, wall int64
 	var ended sql.NullInt64
+	var more sql.NullString
 	if err := row.Scan(&r.seq, &r.ID, &r.Kind, &r.Command, &r.Pattern, &argv, &r.Dir, &environ, &r.User, &r.Controller, &r.Version,
-		&r.RerunOf, &r.Detached, &r.Redacted, &r.Hosts, &began, &ended, &wall, &end, &counts, &r.Missing); err != nil {
+		&r.RerunOf, &r.Detached, &r.Redacted, &r.Hosts, &began, &ended, &wall, &end, &counts, &r.Missing, &more); err != nil {
 		return nil, err
 	}
 	r.Began, r.Wall, r.Ending = timeOf(began), time.Duration(wall)*time.Microsecond, Ending(end)
 	if ended.Valid {
 		r.Ended = timeOf(ended.Int64)
 	}
-	return &r, errors.Join(json.Unmarshal([]byte(argv), &r.Argv), json.Unmarshal([]byte(environ), &r.Environ), json.Unmarshal([]byte(counts), &r.Counts))
+	return &r, errors.Join(json.Unmarshal([]byte(argv), &r.Argv), json.Unmarshal([]byte(environ), &r.Environ), json.Unmarshal([]byte(counts), &r.Counts),
+		moreOfSummaries.into(&r.summary, more.String))
+}
+
+// Summary is how a run ended, as it was told then.
+func (r *Run) Summary() event.Summary {
+	s := r.summary
+	s.Run, s.Counts, s.Wall, s.Recorded = r.ID, r.Counts, r.Wall, true
+	s.Halted, s.Deadline, s.Interrupted = r.Ending == Halted, r.Ending == Deadline, r.Ending == Interrupted
+	return s
 }
 
 // Refresh brings a run that was running up to date. Counts are of the hosts that
@@ -208,10 +218,7 @@ func scanResult(row *sql.Rows) (*Result, error) {
 	r.Stdout, r.Stderr = out.Int64, errOut.Int64
 	r.Truncated, r.Unstored, r.Lingering, r.Dropped = flags&flagTruncated != 0, flags&flagUnstored != 0, flags&flagLingering != 0, flags&flagDropped != 0
 	r.Connect, r.Run, r.Time = time.Duration(connect)*time.Microsecond, time.Duration(took)*time.Microsecond, timeOf(at)
-	if more.Valid {
-		return &r, addExtra(&r.Result, more.String)
-	}
-	return &r, nil
+	return &r, moreOfResults.into(&r.Result, more.String)
 }
 
 // Output writes the output of that id to dst.

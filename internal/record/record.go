@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"fleet/internal/event"
 	"fleet/scheduler"
 )
 
@@ -49,7 +50,8 @@ type Run struct {
 	Counts     map[scheduler.Outcome]int // of the hosts that have a result
 	Missing    string                    // what could not be kept, in words
 
-	seq int64
+	seq     int64
+	summary event.Summary // only what Run does not have
 }
 
 // Running says that the run has not ended and its process lives.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -138,13 +139,13 @@ func TestRunComesBack(t *testing.T) {
 	tp.end("db1", scheduler.OK, "hello\n")
 	tp.end("web1", scheduler.Failed, "hello\n")
 	tp.end("web2", scheduler.OK, strings.Repeat("long ", 1000))
-	tp.end("db2", scheduler.Skipped, "")
+	tp.Result(event.Result{Host: "db2", Outcome: scheduler.Failed, Cause: &scheduler.Cause{Kind: scheduler.KindExit, Text: "x"}, Tries: 3, Time: time.Now()})
 	tp.Note("a note")
 	tp.finish()
 
 	s := reopened(t, dir)
 	run := find(t, s, "last")
-	want := []string{"web1 failed hello\n", "web2 ok " + strings.Repeat("long ", 1000), "db1 ok hello\n", "db2 skipped"}
+	want := []string{"web1 failed hello\n", "web2 ok " + strings.Repeat("long ", 1000), "db1 ok hello\n", "db2 failed"}
 	if diff := cmp.Diff(want, outcomes(t, s, run)); diff != "" {
 		t.Error(diff)
 	}
@@ -154,6 +155,10 @@ func TestRunComesBack(t *testing.T) {
 	}
 	if notes, err := s.Notes(context.Background(), run); err != nil || len(notes) != 1 || notes[0].Text != "a note" {
 		t.Errorf("notes %v, %v", notes, err)
+	}
+	tries := map[string]int{}
+	if err := s.Results(context.Background(), run, 0, func(r *Result) error { tries[r.Host] = r.Tries; return nil }); err != nil || tries["db2"] != 3 {
+		t.Errorf("tries %v, %v", tries, err)
 	}
 	var outputs, refs int
 	if err := s.db.QueryRow("SELECT count(*), sum(refs) FROM outputs").Scan(&outputs, &refs); err != nil || outputs != 2 || refs != 3 {
@@ -325,6 +330,40 @@ func TestNewerStoreIsRefused(t *testing.T) {
 	again.end("a", scheduler.OK, "x")
 	if err := again.Finish(event.Summary{}); err == nil || len(again.warns) != 1 {
 		t.Errorf("%v, told %d times", err, len(again.warns))
+	}
+}
+
+// TestOlderStore opens a store of the first schema.
+func TestOlderStore(t *testing.T) {
+	dir := t.TempDir()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "fleet.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := migrations.ReadFile("migrations/00001_runs.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range []string{
+		"CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')))",
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1), (1, 1)",
+		string(first),
+		"INSERT INTO runs (id, kind, command, pattern, argv, dir, environ, user, controller, version, rerun_of, detached, redacted, hosts, names, began, ended, ending) VALUES ('01OLD', 'run', 'uptime', 'all', '[]', '', '{}', '', '', '', '', 0, 0, 1, x'', 1, 2, 'done')",
+	} {
+		if _, err := db.Exec(query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tp := tape(t, Config{Dir: dir}, "a")
+	tp.begin("a")
+	tp.end("a", scheduler.OK, "")
+	tp.finish()
+	runs, err := reopened(t, dir).Runs(context.Background(), Filter{})
+	if err != nil || len(runs) != 2 || runs[1].Command != "uptime" {
+		t.Errorf("%v, %v", runs, err)
 	}
 }
 

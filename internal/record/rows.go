@@ -143,17 +143,22 @@ func (w *writer) resultRow(ctx context.Context, res *hostResult) error {
 	if res.dropped || outDropped || errDropped {
 		flags |= flagDropped
 	}
-	more, err := extra(&res.Result)
+	more, err := moreOfResults.text(&res.Result)
 	if err != nil {
 		return err
-	}
-	if text, ok := more.(string); ok {
-		more = w.cfg.Secrets.String(text)
 	}
 	return w.exec(ctx, `INSERT OR REPLACE INTO results (run, pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at, more)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		w.seq, res.pos, string(res.Outcome), kind, stage, text, detail, res.ExitCode, signal, stdout, stderr,
-		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro(), more)
+		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro(), w.orNull(more))
+}
+
+// orNull is a text without secrets, or NULL for none.
+func (w *writer) orNull(text string) any {
+	if text == "" {
+		return nil
+	}
+	return w.cfg.Secrets.String(text)
 }
 
 // endRow writes how the run ended.
@@ -162,8 +167,12 @@ func (w *writer) endRow(ctx context.Context, s *event.Summary) error {
 	if err != nil {
 		return err
 	}
-	if err := w.exec(ctx, "UPDATE runs SET ended = ?, wall = ?, ending = ?, counts = ?, missing = ? WHERE seq = ?",
-		time.Now().UnixMicro(), s.Wall.Microseconds(), string(ending(s)), string(counts), w.missing, w.seq); err != nil {
+	more, err := moreOfSummaries.text(s)
+	if err != nil {
+		return err
+	}
+	if err := w.exec(ctx, "UPDATE runs SET ended = ?, wall = ?, ending = ?, counts = ?, missing = ?, more = ? WHERE seq = ?",
+		time.Now().UnixMicro(), s.Wall.Microseconds(), string(ending(s)), string(counts), w.missing, w.orNull(more), w.seq); err != nil {
 		return err
 	}
 	w.over = true
