@@ -26,7 +26,8 @@ for s in .fleet-stage.*/pid; do
 	[ -f "$s" ] && read p <"$s" && [ -n "$p" ] && ! kill -0 "$p" 2>/dev/null && [ ! -d "/proc/$p" ] && rm -rf -- "${s%/pid}"
 done
 t=.fleet-stage.$n
-trap 'chmod -R u+rwX "$t" 2>/dev/null; rm -rf -- "$t"' EXIT
+w=$PWD
+trap 'cd "$w" && { chmod -R u+rwX "$t" 2>/dev/null; rm -rf -- "$t"; }' EXIT
 trap 'exit 4' HUP INT TERM PIPE
 mkdir -- "$t" || die stage
 echo $$ >"$t/pid" || die stage

@@ -30,6 +30,13 @@ type host struct {
 	t    *testing.T
 	conn *sshpool.Conn
 	dir  string // a folder for what comes to it
+
+	tools string // a folder for tools, of a liar
+}
+
+// hostNamed is an inventory of one.
+func hostNamed(name string) []*inventory.Host {
+	return []*inventory.Host{{Name: name, Vars: map[string]any{"role": "web"}}}
 }
 
 func testContext(t testing.TB) context.Context {

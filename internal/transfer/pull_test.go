@@ -145,7 +145,17 @@ func liar(t *testing.T) (h *host, lie func(find, tar string)) {
 			}
 		}
 	}
-	return dial(t, sshtest.OpenSSH(t, sshtest.Config("SetEnv PATH="+dir+":/usr/bin:/bin"))), lie
+	h = dial(t, sshtest.OpenSSH(t, sshtest.Config("SetEnv PATH="+dir+":/usr/bin:/bin")))
+	h.tools = dir
+	return h, lie
+}
+
+// tool makes a tool of the host shell code.
+func (h *host) tool(name, code string) {
+	h.t.Helper()
+	if err := os.WriteFile(filepath.Join(h.tools, name), []byte("#!/bin/sh\n"+code+"\n"), 0o755); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // entries is shell code of a find that tells these: kind, mode, size, name.
