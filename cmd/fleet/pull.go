@@ -106,8 +106,8 @@ func (o *pullOptions) work(hosts []*inventory.Host, sources []string, dir string
 	if err := p.Prepare(hosts); err != nil {
 		return nil, nil, usage(err)
 	}
-	work = &engine.Work{What: "pull", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
-		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress})
+	work = &engine.Work{What: "pull", Become: true, Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
+		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress, Become: j.Become})
 	}}
 	return work, p.Close, nil
 }

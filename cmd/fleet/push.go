@@ -122,8 +122,8 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 	if err != nil {
 		return nil, nil, errors.Join(err, p.Close())
 	}
-	work = &engine.Work{What: "push", Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
-		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress})
+	work = &engine.Work{What: "push", Become: true, Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
+		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress, Become: j.Become})
 	}}
 	return work, p.Close, nil
 }

@@ -66,7 +66,7 @@ func (b *broadcast) copies(ctx context.Context, a shell.Copy) (int, error) {
 		return 0, errors.Join(err, done())
 	}
 	req := engine.Request{
-		Kept: b.kept, Hosts: hosts, Command: title, Work: work, Timeout: b.o.timeout,
+		Kept: b.kept, Hosts: hosts, Command: title, Work: work, Become: b.become, Timeout: b.o.timeout,
 		MaxOutput: b.o.show.maxOutput.bytes, Keep: render.NeedsCaptures(b.o.show.output),
 	}
 	status, err := b.carry(ctx, req, sink, stop, a.Line)

@@ -27,6 +27,7 @@ type transferFlags struct {
 	show      showFlags
 	record    recordFlags
 	retry     retryFlags
+	become    becomeFlags
 	timeout   time.Duration
 	exclude   []string
 	include   []string
@@ -45,6 +46,7 @@ func (f *transferFlags) declare(e *env, c *cobra.Command) {
 	f.show.declare(c)
 	f.record.declare(c)
 	f.retry.declare(c)
+	f.become.declare(c)
 	c.Flags().DurationVarP(&f.timeout, "timeout", "t", 0, "longest `TIME` for the files of one host (default: no limit)")
 	f.declareFiles(c.Flags())
 	fixedCompletion(c, "links", transfer.LinkModes)
@@ -122,6 +124,9 @@ func (f *transferFlags) carry(ctx context.Context, e *env, on chosen, title stri
 	}
 	ask := &prompter{stopped: stop.first, pause: sink.Pause}
 	if req.Access, err = f.connect.access(e, ask); err != nil {
+		return err
+	}
+	if err := f.become.apply(ctx, e, &f.connect, &req, ask); err != nil {
 		return err
 	}
 	if err := f.guard.apply(on.inv, &req, ask); err != nil {

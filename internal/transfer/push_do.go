@@ -16,7 +16,7 @@ import (
 // Do copies to one host. The transfer is what was done by then, also beside an
 // error; all of it is counted once it is done.
 func (p *Push) Do(ctx context.Context, conn *sshpool.Conn, host string, show Show) (*event.Transfer, error) {
-	d := &pushing{Push: p, far: far{conn: conn}, tree: p.hosts[host], show: show}
+	d := &pushing{Push: p, far: far{conn, show.Become}, tree: p.hosts[host], show: show}
 	d.did.DryRun = p.DryRun
 	if d.tree == nil {
 		return nil, fmt.Errorf("push: host %q was not prepared", host)
@@ -24,11 +24,14 @@ func (p *Push) Do(ctx context.Context, conn *sshpool.Conn, host string, show Sho
 	return &d.did, outcome(d.do(ctx))
 }
 
-// Show is where a transfer tells what it does.
+// Show is where a transfer on a host tells what it does, and as whom it does it.
 type Show struct {
 	Out      io.Writer // lines, one for each file; as stdout of the host
 	Err      io.Writer // what is refused
 	Progress func(event.Progress)
+	// Become is whom files are read and written as on the host; nil is the login
+	// user.
+	Become *sshpool.Become
 }
 
 // pushing is a Push to one host.

@@ -14,7 +14,14 @@ import (
 
 // far is a host as scripts see it.
 type far struct {
-	conn *sshpool.Conn
+	conn   *sshpool.Conn
+	become *sshpool.Become // whom scripts run as; nil is the login user
+}
+
+// needsTerminal says that a script could have no input: what makes it another
+// user asks for the password on a terminal only.
+func (f *far) needsTerminal() bool {
+	return f.become != nil && f.become.Method == "doas" && f.become.Password != nil
 }
 
 // nonce is a word that nobody can guess, for marks in what a host writes and for
@@ -41,11 +48,14 @@ printf '\nfleet-%s\n' "$1"; printf '\nfleet-%s\n' "$1" >&2
 // writes after the mark goes to out. The error is about the connection, or says
 // that the mark never came.
 func (f *far) script(ctx context.Context, n, code string, args []string, stdin io.Reader, out io.Writer) (scriptResult, error) {
+	if f.needsTerminal() {
+		return scriptResult{}, &Failure{Kind: scheduler.KindBecomeDenied, Text: "doas asks for a password on a terminal only, and through one no files can be sent; sudo can"}
+	}
 	words := append([]string{"/bin/sh", "-c", prelude + code, "fleet", n}, args...)
 	skip := &afterMark{mark: mark(n), w: out}
 	stderr := &firstBytes{most: maxStderr}
 	complaints := &afterMark{mark: mark(n), w: stderr}
-	res, err := f.conn.Run(ctx, sshpool.Command{Text: "exec " + tasks.QuoteAll(words), Stdin: stdin, Stdout: skip, Stderr: complaints})
+	res, err := f.conn.Run(ctx, sshpool.Command{Text: "exec " + tasks.QuoteAll(words), Stdin: stdin, Stdout: skip, Stderr: complaints, Become: f.become})
 	r := scriptResult{code: res.ExitCode, signal: res.Signal, stderr: stderr.kept}
 	switch {
 	case err != nil:
