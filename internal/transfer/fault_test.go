@@ -90,6 +90,10 @@ func TestPushCut(t *testing.T) {
 	if err := push(); err != nil {
 		t.Fatal(err)
 	}
+	ctx := testContext(t)
+	for c.sent.Load() == 0 && ctx.Err() == nil { // until the connection has ended there, too
+		pause(ctx)
+	}
 	whole := c.sent.Load()
 	for tenth := int64(1); tenth < 10; tenth++ {
 		os.RemoveAll(dst)
