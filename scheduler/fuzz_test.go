@@ -69,3 +69,26 @@ func FuzzParseSerial(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseStraggler checks that what is read can be written and read again.
+func FuzzParseStraggler(f *testing.F) {
+	for _, s := range []string{"", "30s", "1h2m3s", "p95x3", "p95×3", "p50x1.25", "p100x1000", "p0x1", "-1s", "p95xNaN", "p95x1e2", "0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		rule, err := scheduler.ParseStraggler(s)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "straggler-after ") {
+				t.Errorf("%q: error %q", s, err)
+			}
+			return
+		}
+		again, err := scheduler.ParseStraggler(rule.String())
+		if err != nil || again != rule {
+			t.Errorf("%q: %+v, again %+v, error %v", s, rule, again, err)
+		}
+		if rule.Percent > 0 && (rule.Percent > 100 || rule.Factor < 1 || rule.Factor > 1000) || rule.After < 0 {
+			t.Errorf("%q: %+v", s, rule)
+		}
+	})
+}

@@ -234,3 +234,30 @@ func TestParseRetryOn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// FuzzParseRetryOn checks that what is read holds known words alone, and that
+// nothing that must not be repeated ever is.
+func FuzzParseRetryOn(f *testing.F) {
+	for _, s := range []string{"", "unreachable", "exit=1,exit=255", "exit=256", "lost, timeout", ",", "auth", "exit=-1", "exit=0x1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		on, err := ParseRetryOn(s)
+		if err != nil {
+			if !strings.HasPrefix(err.Error(), "retry-on ") {
+				t.Errorf("%q: error %q", s, err)
+			}
+			return
+		}
+		for _, kind := range retryNever {
+			for _, o := range []scheduler.Outcome{scheduler.Failed, scheduler.Unreachable, scheduler.Lost} {
+				if on.matches(&scheduler.Error{Outcome: o, Cause: scheduler.Cause{Kind: kind}}, nil) {
+					t.Errorf("%q: tries again after %s, %s", s, o, kind)
+				}
+			}
+		}
+		if len(on.words)+len(on.codes) != strings.Count(s, ",")+1 {
+			t.Errorf("%q: %+v", s, on)
+		}
+	})
+}

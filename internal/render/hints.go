@@ -21,7 +21,7 @@ var hints = map[string]string{
 	"timeout/channel":     "logged in, but the host opens no session: an overloaded host, or its MaxSessions is used up",
 	"timeout/become":      "the host took too long to make the user another: a slow directory or second factor behind PAM, or a question that nobody answers",
 	"timeout/command":     "the command ran longer than -t allows",
-	"timeout/host":        "the whole work on a host took longer than allowed",
+	"timeout/host":        "hosts that took longer than --straggler-after allows were cut; without --straggler cut they are named, and go on",
 	"timeout/run":         "the run was longer than --deadline allows; -f lets more hosts run at once",
 	"throttled":           "servers turn connections away (MaxStartups, PerSourcePenalties): wait a while, or lower -f; --connect-timeout 60s leaves time to try again",
 	"kex_mismatch":        "these servers offer only algorithms that are not safe any more: update their SSH server",
