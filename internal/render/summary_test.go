@@ -139,7 +139,7 @@ func TestUnstored(t *testing.T) {
 func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
 		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
-		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method",
+		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--straggler-after", "--straggler",
 	}
 	found := 0
 	for key, h := range hints {
