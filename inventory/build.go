@@ -31,16 +31,16 @@ const (
 // build merges the documents of files; errors of reading them are in rep already.
 func build(files []string, docs []*document, rep *report, limit int, late ...func(Known) []*Content) (*Inventory, error) {
 	docs = slices.Clone(docs)
-	slices.SortStableFunc(docs, func(x, y *document) int { return cmp.Compare(x.layer(), y.layer()) })
+	slices.SortStableFunc(docs, func(x, y *document) int { return cmp.Compare(x.layer, y.layer) })
 	b := &builder{docs: docs, rep: rep, limit: limit}
 	b.inv = &Inventory{byName: make(map[string]int32), byGroup: make(map[string]int32), from: b}
 	b.members.init(limit * maxMemberships)
 	b.addAll(0)
 	b.fillUngrouped()
 	if plain := len(b.docs); len(late) > 0 {
-		for _, more := range late {
+		for i, more := range late {
 			for _, c := range more(Known{b.inv}) {
-				c.Overlay()
+				c.doc.layer = i + 1
 				rep.join(&c.rep)
 				b.docs = append(b.docs, &c.doc)
 			}
@@ -109,7 +109,7 @@ func (b *builder) addHosts(file int, doc *document) {
 	total := 0
 	for i := range doc.hosts {
 		e := &doc.hosts[i]
-		if doc.overlay {
+		if doc.layer > 0 {
 			continue
 		}
 		// Names of one file hardly overlap: do not even begin on too many.
@@ -135,7 +135,7 @@ func (b *builder) addNames(e *hostEntry, id int32, file string) {
 		defer stop()
 		address = next
 	}
-	overlay := b.docs[e.file].overlay
+	overlay := b.docs[e.file].layer > 0
 	e.names.each(func(name string) bool {
 		if _, known := b.inv.byName[name]; overlay && !known {
 			return true
@@ -209,7 +209,7 @@ func (b *builder) addGroups(doc *document) {
 	for i := range doc.groups {
 		e := &doc.groups[i]
 		at, ok := b.inv.byGroup[e.name]
-		if !ok && doc.overlay {
+		if !ok && doc.layer > 0 {
 			continue
 		}
 		if !ok {
@@ -217,7 +217,7 @@ func (b *builder) addGroups(doc *document) {
 			b.inv.groups[at].byName = doc.byName
 		}
 		g := b.inv.groups[at]
-		g.patches[doc.layer()] = append(g.patches[doc.layer()], e.patch)
+		g.patches = append(g.patches, layered{doc.layer, e.patch})
 		if e.priority != nil {
 			g.priority = *e.priority
 		}

@@ -20,7 +20,7 @@ type Content struct {
 // traits are properties of a whole source.
 type traits struct {
 	prefixes  []string
-	overlay   bool
+	layer     int // 0, or of overlays the folder that they come from, from 1
 	byName    bool
 	ungrouped bool
 }
@@ -40,7 +40,7 @@ func (c *Content) File() string { return c.doc.file }
 // Overlay makes the Content one that adds to what others name: what it says of
 // groups stands above what is said of groups elsewhere, what it says of hosts
 // above what is said of hosts. Hosts and groups that no other source names are left out.
-func (c *Content) Overlay() { c.doc.overlay = true }
+func (c *Content) Overlay() { c.doc.layer = max(c.doc.layer, 1) }
 
 // SortGroups lets the name decide between the groups of this source that are of
 // equal depth and priority, the later in the alphabet being the stronger; else

@@ -88,7 +88,7 @@ type Group struct {
 	depth    int // longest way from a group without parents
 	priority int
 	byName   bool
-	patches  [layers][]*patch // weakest first
+	patches  []layered // weakest first
 	pos      Position
 	kids     []childRef
 }

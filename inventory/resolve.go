@@ -68,22 +68,41 @@ type inherited struct {
 	ready  bool
 }
 
-// layers are the kinds of sources: plain ones, and overlays.
-const layers = 2
+// layered is what one source says of a group.
+type layered struct {
+	layer int
+	*patch
+}
 
-func (d *document) layer() int {
-	if d.overlay {
-		return 1
+// saidOfGroups yields what is said of all hosts and of the groups, weakest first:
+// by sources that are no overlays; by overlays of all hosts; by overlays of the
+// groups, folder by folder.
+func (b *builder) saidOfGroups(groups []*Group, yield func(g *Group, p *patch)) {
+	last := 0
+	all := func(overlays bool) {
+		for _, doc := range b.docs {
+			if last = max(last, doc.layer); doc.layer > 0 == overlays && doc.defaults != nil {
+				yield(nil, doc.defaults)
+			}
+		}
 	}
-	return 0
+	all(false)
+	for layer := 0; layer <= last; layer++ {
+		for _, g := range groups {
+			for _, p := range g.patches {
+				if p.layer == layer && p.patch != nil {
+					yield(g, p.patch)
+				}
+			}
+		}
+		if layer == 0 {
+			all(true)
+		}
+	}
 }
 
 // resolve gives each host its groups, settings and variables.
 func (b *builder) resolve() {
-	defaults := [layers]*patch{{vars: map[string]any{}}}
-	for _, doc := range b.docs {
-		defaults[doc.layer()] = mergePatches(defaults[doc.layer()], doc.defaults)
-	}
 	parents := b.parents()
 	states := make([]inherited, len(b.members.list))
 	var shared varsCache
@@ -91,7 +110,7 @@ func (b *builder) resolve() {
 		state := b.members.state[i]
 		from := &states[state]
 		if !from.ready {
-			*from = b.inherit(state, defaults, parents)
+			*from = b.inherit(state, parents)
 		}
 		h.Groups, h.Settings, h.Vars, h.given = from.groups, from.patch.Settings, from.patch.vars, from.patch.given
 		if waiting := b.applyEntries(int32(i), h, from.patch.templates, &shared); len(waiting) > 0 {
@@ -145,21 +164,14 @@ func (b *builder) parents() [][]int32 {
 	return out
 }
 
-// inherit merges defaults and all groups of a state, layer by layer.
-func (b *builder) inherit(state int32, defaults [layers]*patch, parents [][]int32) inherited {
-	in := inherited{ready: true, groups: []string{}, direct: b.members.groups(state)}
+// inherit merges what is said of all hosts and of the groups of a state.
+func (b *builder) inherit(state int32, parents [][]int32) inherited {
+	in := inherited{ready: true, groups: []string{}, direct: b.members.groups(state), patch: &patch{vars: map[string]any{}}}
 	all := b.ranked(in.direct, parents)
 	for _, g := range all {
 		in.groups = append(in.groups, g.Name)
 	}
-	for layer := range layers {
-		in.patch = mergePatches(in.patch, defaults[layer])
-		for _, g := range all {
-			for _, p := range g.patches[layer] {
-				in.patch = mergePatches(in.patch, p)
-			}
-		}
-	}
+	b.saidOfGroups(all, func(_ *Group, p *patch) { in.patch = mergePatches(in.patch, p) })
 	return in
 }
 

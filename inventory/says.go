@@ -23,18 +23,13 @@ func (h *Host) Says() []Saying {
 	var out []Saying
 	state := b.members.state[h.index]
 	groups := b.ranked(b.members.groups(state), b.parents())
-	for layer := range layers {
-		for _, doc := range b.docs {
-			if doc.layer() == layer {
-				out = doc.defaults.says(out, "defaults", "")
-			}
+	b.saidOfGroups(groups, func(g *Group, p *patch) {
+		by := "defaults"
+		if g != nil {
+			by = "group " + g.Name
 		}
-		for _, g := range groups {
-			for _, p := range g.patches[layer] {
-				out = p.says(out, "group "+g.Name, "")
-			}
-		}
-	}
+		out = p.says(out, by, "")
+	})
 	for id := range b.entriesOf(h.index) {
 		address := ""
 		if b.entries[id].addresses != nil {

@@ -52,13 +52,7 @@ func (x *writer) text(fixes map[int32]*patch) ([]byte, error) {
 	b := x.inv.from
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	var defaults *patch
-	for layer := range layers {
-		for _, doc := range b.docs {
-			if doc.layer() == layer {
-				defaults = mergePatches(defaults, doc.defaults)
-			}
-		}
-	}
+	b.saidOfGroups(nil, func(_ *Group, p *patch) { defaults = mergePatches(defaults, p) })
 	if n := x.patch(defaults); len(n.Content) > 0 {
 		x.add(root, "defaults", n)
 	}
@@ -178,10 +172,8 @@ func (x *writer) groups() *yaml.Node {
 	slices.SortStableFunc(list, (*Group).compare)
 	for _, g := range list {
 		said := &patch{}
-		for layer := range layers {
-			for _, p := range g.patches[layer] {
-				said = mergePatches(said, p)
-			}
+		for _, p := range g.patches {
+			said = mergePatches(said, p.patch)
 		}
 		own := x.patch(said)
 		members := &yaml.Node{Kind: yaml.MappingNode}

@@ -15,7 +15,8 @@ var flagGroups = []struct {
 	title string
 	flags string
 }{
-	{"WHICH HOSTS", `facts-age hosts ignore-broken-sources inventory inventory-age inventory-headers limit order pick seed split`},
+	{"WHICH HOSTS", `ask-vault-password facts-age hosts ignore-broken-sources inventory inventory-age inventory-headers limit order
+		pick seed source-timeout split vault-id vault-password-file`},
 	{"REACHING HOSTS", `answers ask-pass connect-timeout hostkeys interactive jump key known-hosts no-input pass-file port
 		ssh-config ssh-config-exec user`},
 	{"HOW THE COMMAND RUNS", `argv ask-become-pass become become-method become-pass-command become-pass-file become-user cwd env

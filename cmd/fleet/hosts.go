@@ -18,6 +18,7 @@ type hostsOptions struct {
 	inventory inventoryFlags
 	output    string
 	vars      bool
+	secrets   bool
 	ssh       sshConfigFlags
 	sshHost   string
 	why       string
@@ -34,7 +35,8 @@ func newHostsCommand(e *env) *cobra.Command {
 
 PATTERN is a host, a group or @group, a host set web[01-20], a glob web*, ~regex
 or all; joined by "," (or), "&" (and), "!" (not) and "^" (one of the two, not
-both), read from left to right.
+both), read from left to right. Ansible's web:db, web:&prod, web:!db1, web[0:2]
+and @FILE are understood too.
 
 With --ssh it prints how one host is reached by inventory and ssh_config, as
 'ssh -G' does, and where each setting comes from; the host need not be in the
@@ -45,6 +47,7 @@ inventory.`,
   fleet hosts --ssh ops@db1:2222
   fleet hosts --why web20
   fleet hosts -i ssh_config
+  fleet hosts -i inventories/prod 'web:&staging:!web01'
   fleet hosts expand 'web[01-03]'
   fleet hosts fold web01 web02 web03`,
 		Args:              cobra.MaximumNArgs(1),
@@ -73,6 +76,7 @@ inventory.`,
 	o.inventory.declareChoice(e, c)
 	c.Flags().StringVarP(&o.output, "output", "o", "names", "`FORMAT`: "+strings.Join(hostsOutputs, ", "))
 	c.Flags().BoolVar(&o.vars, "vars", false, "show variables and connection settings too")
+	c.Flags().BoolVar(&o.secrets, "show-secrets", false, "with --vars, show passwords and what ansible-vault encrypted in plain text")
 	c.Flags().StringVar(&o.sshHost, "ssh", "", "print how `HOST` is reached: [user@]host[:port] or ssh:// URI")
 	c.Flags().StringVar(&o.why, "why", "", "print which line of which file says what of `HOST`, and what it stands above")
 	o.ssh.declare(c)
@@ -90,6 +94,9 @@ func runHosts(e *env, o *hostsOptions, pattern string) error {
 	hosts, err := o.inventory.chooseFrom(e, inv, pattern)
 	if err != nil {
 		return err
+	}
+	if o.secrets {
+		hosts = revealed(hosts)
 	}
 	out := bufio.NewWriterSize(e.stdout, 64<<10)
 	switch o.output {
@@ -111,6 +118,17 @@ func runHosts(e *env, o *hostsOptions, pattern string) error {
 		return fmt.Errorf("write hosts: %w", err)
 	}
 	return nil
+}
+
+// revealed is hosts with the secrets among their variables in plain text.
+func revealed(hosts []*inventory.Host) []*inventory.Host {
+	out := make([]*inventory.Host, len(hosts))
+	for i, h := range hosts {
+		open := *h
+		open.Vars, _ = inventory.Reveal(h.Vars).(map[string]any)
+		out[i] = &open
+	}
+	return out
 }
 
 func hostNames(hosts []*inventory.Host) []string {

@@ -70,8 +70,8 @@ func (t *tree) group(g *inventory.Group, indent string) {
 	}
 	var direct []*inventory.Host
 	for _, h := range g.Hosts {
-		if t.chosen[h.Name] != nil {
-			direct = append(direct, h)
+		if chosen := t.chosen[h.Name]; chosen != nil {
+			direct = append(direct, chosen)
 		}
 	}
 	t.hosts(direct, indent+"  ")

@@ -28,7 +28,7 @@ type inventoryFlags struct {
 func (f *inventoryFlags) declare(c *cobra.Command) {
 	f.flags = c.Flags()
 	f.flags.StringArrayVarP(&f.paths, "inventory", "i", nil,
-		"inventory `PATH`, may be given again, ssh_config[:FILE] for its Host lines; else $FLEET_INVENTORY, ./hosts.yaml, $XDG_CONFIG_HOME/fleet/hosts.yaml, /etc/fleet/hosts.yaml")
+		"inventory `PATH`, may be given again: hosts.yaml, an inventory of Ansible (file, folder, program, list a,b,), ssh_config[:FILE] for its Host lines, KIND:PATH; else $FLEET_INVENTORY, ./hosts.yaml, $XDG_CONFIG_HOME/fleet/hosts.yaml, /etc/fleet/hosts.yaml")
 	f.read.declare(c)
 	f.words.declare(c)
 }
