@@ -42,6 +42,7 @@ type Push struct {
 	spooled    []string
 	began      time.Time
 	digests    digests
+	sources    sources
 	pages      pages
 	keepsPages bool
 }

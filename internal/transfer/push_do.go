@@ -72,6 +72,9 @@ func (d *pushing) do(ctx context.Context) error {
 		d.count()
 		return nil
 	}
+	if done, err := d.alone(ctx); done || err != nil {
+		return err
+	}
 	return d.put(ctx)
 }
 
