@@ -30,6 +30,10 @@ func pieceOf(rates []*Rate) (piece int) {
 	return piece
 }
 
+// Wait waits until n bytes may be moved. The error, of type *Error, is that ctx
+// ended, perhaps only once it does: a wait is never cut short by a guess.
+func (r *Rate) Wait(ctx context.Context, n int) error { return waitRates(ctx, []*Rate{r}, n) }
+
 // waitRates waits until n bytes may be moved.
 func waitRates(ctx context.Context, rates []*Rate, n int) error {
 	for _, r := range rates {

@@ -100,7 +100,7 @@ func (o *pullOptions) work(hosts []*inventory.Host, sources []string, dir string
 	}
 	p := &transfer.Pull{
 		Sources: sources, Dir: dir, Flat: o.flat, Links: links, Filter: filter,
-		Checksum: o.checksum, NoVerify: o.noVerify, DryRun: o.dryRun, Verbose: o.show.verbose > 0,
+		Bandwidth: o.bandwidth.bandwidth(), Checksum: o.checksum, NoVerify: o.noVerify, DryRun: o.dryRun, Verbose: o.show.verbose > 0,
 		MaxEntries: o.maxEntries, MaxDepth: o.maxDepth, MaxBytes: o.maxBytes.bytes,
 	}
 	if err := p.Prepare(hosts); err != nil {

@@ -109,7 +109,7 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 		Sources: sources, Dst: dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
 		Owner: o.owner, Group: o.group, Delete: o.delete || o.atomicDir, MaxDelete: o.maxDelete,
 		Backup: o.backup, AtomicDir: o.atomicDir, Checksum: o.checksum, NoVerify: o.noVerify,
-		DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
+		Bandwidth: o.bandwidth.bandwidth(), DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
 		Warn: func(text string) { on.Note("fleet: warning: " + text) },
 	}
 	if o.mode.given {

@@ -35,6 +35,7 @@ type transferFlags struct {
 	checksum  bool
 	noVerify  bool
 	dryRun    bool
+	bandwidth bandwidthFlags
 }
 
 func (f *transferFlags) declare(e *env, c *cobra.Command) {
@@ -59,6 +60,7 @@ func (f *transferFlags) declareFiles(fs *pflag.FlagSet) {
 	fs.StringVar(&f.links, "links", string(transfer.KeepLinks), "symbolic links: `WAY` keep, follow or skip")
 	fs.BoolVar(&f.checksum, "checksum", false, "compare by SHA-256 what is there already, not by size and time")
 	fs.BoolVar(&f.noVerify, "no-verify", false, "do not compare what was copied by SHA-256")
+	f.bandwidth.declare(fs)
 	fs.BoolVarP(&f.dryRun, "dry-run", "n", false, "change nothing; tell what would be done, file by file")
 }
 

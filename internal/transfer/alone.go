@@ -63,7 +63,7 @@ func (d *pushing) alone(ctx context.Context) (done bool, err error) {
 	if ch == nil {
 		return false, nil
 	}
-	o := sshpool.PutOptions{Mode: modeOf(ch.Mode)}
+	o := sshpool.PutOptions{Mode: modeOf(ch.Mode), Rates: d.far.rates}
 	if o.UID, o.GID, err = d.ownerNumbers(ctx, ch.Entry); err != nil {
 		return false, err
 	}

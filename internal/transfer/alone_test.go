@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"fleet/internal/sshtest"
 	"fleet/sshpool"
@@ -83,5 +84,29 @@ func TestPushAlone(t *testing.T) {
 	did, _, err = h.push(&Push{Sources: []string{src}, Dst: dst})
 	if err != nil || did.Skipped != 1 || did.Sent != 0 {
 		t.Errorf("again: %+v, %v", did, err)
+	}
+}
+
+// TestBandwidth bounds a push and a pull, and wants them to take their time.
+func TestBandwidth(t *testing.T) {
+	h := dial(t, sshtest.OpenSSH(t))
+	dir := t.TempDir()
+	data := make([]byte, 512<<10)
+	rand.Read(data)
+	if err := os.WriteFile(filepath.Join(dir, "f"), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const rate = 512 << 10
+	began := time.Now()
+	h.mustPush(&Push{Sources: []string{filepath.Join(dir, "f")}, Dst: filepath.Join(h.dir, "f"), Bandwidth: Bandwidth{All: sshpool.NewRate(rate)}})
+	if took := time.Since(began); took < 500*time.Millisecond {
+		t.Errorf("push took %v", took)
+	}
+	began = time.Now()
+	if _, told, err := h.pull(&Pull{Sources: []string{filepath.Join(h.dir, "f")}, Dir: filepath.Join(t.TempDir(), "to"), Bandwidth: Bandwidth{Host: rate}}); err != nil {
+		t.Fatalf("pull: %v\n%s", err, told)
+	}
+	if took := time.Since(began); took < 500*time.Millisecond {
+		t.Errorf("pull took %v", took)
 	}
 }

@@ -41,6 +41,7 @@ type Pull struct {
 	MaxEntries int
 	MaxDepth   int // folders
 	MaxBytes   int64
+	Bandwidth  Bandwidth
 
 	root  *os.Root // nil in a dry run where there is no destination
 	hosts map[string]*pullHost
@@ -122,7 +123,7 @@ func (p *Pull) Do(ctx context.Context, conn *sshpool.Conn, host string, show Sho
 	if ph == nil {
 		return nil, fmt.Errorf("pull: host %q was not prepared", host)
 	}
-	d := &pulling{Pull: p, far: far{conn, show.Become}, host: ph, show: show}
+	d := &pulling{Pull: p, far: far{conn, show.Become, p.Bandwidth.rates()}, host: ph, show: show}
 	d.did.Pull, d.did.DryRun = true, p.DryRun
 	err := d.do(ctx)
 	return &d.did, outcome(err)

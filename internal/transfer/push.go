@@ -34,6 +34,7 @@ type Push struct {
 	Diff      bool
 	Verbose   bool              // tell each file
 	Warn      func(text string) // of what is not copied
+	Bandwidth Bandwidth
 
 	trees      map[string]*tree
 	hosts      map[string]*tree

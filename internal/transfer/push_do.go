@@ -16,7 +16,7 @@ import (
 // Do copies to one host. The transfer is what was done by then, also beside an
 // error; all of it is counted once it is done.
 func (p *Push) Do(ctx context.Context, conn *sshpool.Conn, host string, show Show) (*event.Transfer, error) {
-	d := &pushing{Push: p, far: far{conn, show.Become}, tree: p.hosts[host], show: show}
+	d := &pushing{Push: p, far: far{conn, show.Become, p.Bandwidth.rates()}, tree: p.hosts[host], show: show}
 	d.did.DryRun = p.DryRun
 	if d.tree == nil {
 		return nil, fmt.Errorf("push: host %q was not prepared", host)

@@ -16,6 +16,7 @@ import (
 type far struct {
 	conn   *sshpool.Conn
 	become *sshpool.Become // whom scripts run as; nil is the login user
+	rates  []*sshpool.Rate // what scripts read and write keeps to these
 }
 
 // needsTerminal says that a script could have no input: what makes it another
@@ -52,6 +53,7 @@ func (f *far) script(ctx context.Context, n, code string, args []string, stdin i
 		return scriptResult{}, &Failure{Kind: scheduler.KindBecomeDenied, Text: "doas asks for a password on a terminal only, and through one no files can be sent; sudo can"}
 	}
 	words := append([]string{"/bin/sh", "-c", prelude + code, "fleet", n}, args...)
+	stdin, out = pace(ctx, f.rates, stdin, out)
 	skip := &afterMark{mark: mark(n), w: out}
 	stderr := &firstBytes{most: maxStderr}
 	complaints := &afterMark{mark: mark(n), w: stderr}
