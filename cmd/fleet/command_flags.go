@@ -17,6 +17,10 @@ type commandFlags struct {
 	keepRunning bool
 	shell       string
 	cwd         string
+	env         []string
+	tty         bool
+	stdin       string
+	script      string
 	set         func(flag string) bool
 }
 
@@ -27,6 +31,10 @@ func (f *commandFlags) declare(c *cobra.Command) {
 	fs.BoolVar(&f.keepRunning, "keep-running", false, "let commands go on where the connection is lost")
 	fs.StringVar(&f.shell, "shell", "", "`PATH` of the shell that reads COMMAND (default: the inventory's, else the user's login shell)")
 	fs.StringVar(&f.cwd, "cwd", "", "`FOLDER` of the host to run in, ~/x in the user's home")
+	fs.StringArrayVar(&f.env, "env", nil, "set a variable for the command, `NAME=VALUE`, or pass fleet's own on, NAME; may be given again")
+	fs.BoolVar(&f.tty, "tty", false, "give the command a terminal; all output is then standard output")
+	fs.StringVar(&f.stdin, "stdin", "", "have the command read `FILE`, - for standard input, on each host")
+	fs.StringVar(&f.script, "script", "", "run the script `FILE` of this machine, - for standard input, instead of COMMAND; ARGs are its arguments")
 	fs.BoolVar(&f.raw, "raw", false, "send COMMAND as it is, for devices and accounts without a POSIX shell; its end cannot be seen to")
 }
 
@@ -46,11 +54,11 @@ func (f *commandFlags) how() (scheduler.Exec, error) {
 		return scheduler.Exec{}, usagef("--cwd '': a folder has a name")
 	}
 	if f.raw {
-		for _, flag := range []string{"kill-after", "keep-running", "shell", "cwd"} {
+		for _, flag := range []string{"kill-after", "keep-running", "shell", "cwd", "env", "script"} {
 			if f.set(flag) {
 				return scheduler.Exec{}, usage(errors.New("--raw and --"+flag+" exclude each other"), "--raw sends COMMAND and nothing else")
 			}
 		}
 	}
-	return scheduler.Exec{Raw: f.raw, KillAfter: max(f.killAfter, time.Second), KeepRunning: f.keepRunning, Shell: f.shell, Dir: f.cwd}, nil
+	return scheduler.Exec{Raw: f.raw, KillAfter: max(f.killAfter, time.Second), KeepRunning: f.keepRunning, Shell: f.shell, Dir: f.cwd, TTY: f.tty}, nil
 }

@@ -15,7 +15,6 @@ import (
 	"fleet/internal/render"
 	"fleet/inventory"
 	"fleet/scheduler"
-	"fleet/tasks"
 )
 
 type runOptions struct {
@@ -37,13 +36,14 @@ type runOptions struct {
 func newRunCommand(e *env) *cobra.Command {
 	o := &runOptions{}
 	c := &cobra.Command{
-		Use:   "run [flags] PATTERN -- COMMAND [ARG...]",
+		Use:   "run [flags] PATTERN -- COMMAND [ARG...]\n  fleet run [flags] --script FILE PATTERN [-- ARG...]",
 		Short: "Run a command on the hosts that PATTERN selects",
 		Long: `Runs COMMAND once on each host that PATTERN selects, many hosts at once, and
 tells for each host what became of it.
 
 The words of COMMAND are joined by spaces and read by the shell of the host's
 user, as ssh does; with --argv each word reaches the command as it stands.
+A script is run by what its first line names, and leaves no file on the host.
 Patterns are explained by 'fleet hosts --help'.
 
 Output goes to standard output, everything else to standard error.`,
@@ -51,12 +51,14 @@ Output goes to standard output, everything else to standard error.`,
   fleet run -o group all -- uname -r
   fleet run --serial 1,10%,100% --max-fail 2 web -- systemctl restart nginx
   fleet run --canary 1 --gate ./healthy.sh web -- systemctl restart nginx
+  fleet run -b --script upgrade.sh web -- --security-only
+  fleet run --stdin dump.sql db1 -- psql app
   fleet run -o jsonl -t 30s 'prod!db1' -- df -h / > disks.jsonl`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: o.inventory.completePattern(e),
 		Annotations:       map[string]string{"exit": exitHelp},
 		RunE: func(c *cobra.Command, args []string) error {
-			pattern, words, err := splitRunArgs(o.inventory.implied(args, c.ArgsLenAtDash()))
+			pattern, words, err := o.split(o.inventory.implied(args, c.ArgsLenAtDash()))
 			if err != nil {
 				return err
 			}
@@ -80,37 +82,6 @@ Output goes to standard output, everything else to standard error.`,
 	return c
 }
 
-// splitRunArgs takes "PATTERN -- COMMAND [ARG...]" apart; dash is the number of
-// words before the "--", or -1.
-func splitRunArgs(args []string, dash int) (pattern string, words []string, err error) {
-	hint := "usage: fleet run [flags] PATTERN -- COMMAND [ARG...]"
-	switch {
-	case len(args) == 0:
-		return "", nil, usage(errors.New("no hosts and no command given"), hint)
-	case dash < 0 && len(args) == 1:
-		return "", nil, usage(errors.New("no command given"), hint)
-	case dash < 0:
-		return "", nil, usage(fmt.Errorf("'--' missing between the pattern %s and the command", quoteWord(args[0])),
-			"fleet run "+tasks.QuoteAll(args[:1])+" -- "+tasks.QuoteAll(args[1:]))
-	case dash == 0:
-		return "", nil, usage(errors.New("no pattern given before '--'"), hint)
-	case dash > 1:
-		return "", nil, usage(fmt.Errorf("%d words before '--', where one pattern is wanted", dash),
-			"join patterns by commas: "+quoteWord(strings.Join(args[:dash], ",")))
-	case len(args) == dash || strings.TrimSpace(strings.Join(args[dash:], "")) == "":
-		return "", nil, usage(errors.New("no command given after '--'"), hint)
-	}
-	return args[0], args[dash:], nil
-}
-
-// line is the command as it is sent.
-func (o *runOptions) line(words []string) string {
-	if o.argv {
-		return tasks.QuoteAll(words)
-	}
-	return strings.Join(words, " ")
-}
-
 func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []string) error {
 	if done, err := o.record.detached(e); done || err != nil {
 		return err
@@ -132,13 +103,17 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 	if err != nil {
 		return err
 	}
-	req, err := o.request(hosts, line, lines)
+	req, err := o.request(e, words, hosts, line, lines)
 	if err != nil {
 		return err
 	}
 	if o.template.dry {
 		return o.dryRun(e, inv, &req, lines)
 	}
+	if req.Input, err = o.command.openInput(e); err != nil {
+		return err
+	}
+	defer req.Input.Close() //nolint:errcheck // it has no name, and nobody reads it any more
 	sink, err := o.sink(e, hosts)
 	if err != nil {
 		return err
@@ -178,11 +153,11 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 
 // request is what is asked for, but for how hosts are reached and what stands
 // between batches. lines are those of hosts that have their own.
-func (o *runOptions) request(hosts []*inventory.Host, line string, lines map[string]string) (engine.Request, error) {
+func (o *runOptions) request(e *env, words []string, hosts []*inventory.Host, line string, lines map[string]string) (engine.Request, error) {
 	if o.timeout < 0 {
 		return engine.Request{}, usagef("--timeout %v: a time cannot be negative", o.timeout)
 	}
-	how, err := o.command.how()
+	how, err := o.command.ask(e, words, o)
 	if err != nil {
 		return engine.Request{}, err
 	}

@@ -21,6 +21,9 @@ func (r *Run) command(res *results) tasks.Command {
 			h := hosts[host]
 			e.Shell = cmp.Or(e.Shell, h.Shell)
 			e.Become = r.becomes[host]
+			if r.req.Input != nil {
+				e.Stdin = r.req.Input.Reader()
+			}
 			if r.req.For != nil {
 				return r.req.For(h, e)
 			}

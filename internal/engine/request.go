@@ -22,6 +22,9 @@ type Request struct {
 	How scheduler.Exec
 	// Become is whom Command runs as; the Become of How counts for nothing.
 	Become Become
+	// Input, where not nil, is what Command reads on each host. It stays with the
+	// caller.
+	Input *Input
 	// For, where not nil, changes for one host what is asked of it, as in
 	// tasks.Command.
 	For func(host *inventory.Host, e *scheduler.Exec) error

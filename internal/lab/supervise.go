@@ -31,6 +31,9 @@ func (s *session) unwrap(line string) string {
 
 // begin does what comes before the command, and follows its lifeline.
 func (s *session) begin(c *Command) {
+	if s.sent.Size > 0 {
+		s.takePayload(c)
+	}
 	pid := int(1000 + s.host.sessions.Load())
 	line := s.sent.Begins(remote.Began{PID: pid, Guard: pid + 1})
 	io.WriteString(s.ch, line)
@@ -50,6 +53,26 @@ func (s *session) begin(c *Command) {
 			s.stop(signalError("TERM"))
 		}
 	}()
+}
+
+// takePayload reads variables, which become part of the command's environment,
+// and a script, which stands in for the command: what interpreter it names does
+// not matter here.
+func (s *session) takePayload(c *Command) {
+	io.WriteString(s.ch, s.sent.Ready())
+	payload := make([]byte, s.sent.Size)
+	if _, err := io.ReadFull(c.Stdin, payload); err != nil {
+		return
+	}
+	vars, script, isScript := remote.SplitPayload(string(payload))
+	if isScript {
+		c.Line = script
+	}
+	in := &interpreter{ctx: context.Background(), host: s.host, user: s.user, vars: map[string]string{}}
+	in.script(vars, streams{bytes.NewReader(nil), io.Discard, io.Discard})
+	for name, value := range in.vars {
+		c.Env = append(c.Env, name+"="+value)
+	}
 }
 
 // finish tells how the command was ended, if it was.

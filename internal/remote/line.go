@@ -106,6 +106,7 @@ func seconds(d time.Duration) string {
 type Sent struct {
 	Spec  Spec
 	Nonce string
+	Size  int // of the payload, which is yet to come
 }
 
 // ParseLine reads what Line made; ok says that it did. It is for hosts that have
@@ -123,12 +124,16 @@ func ParseLine(line string) (s Sent, ok bool) {
 		return s, false
 	}
 	f := list[8]
-	return Sent{Nonce: list[7], Spec: Spec{
+	size, _ := strconv.Atoi(list[12]) // empty is none
+	return Sent{Nonce: list[7], Size: size, Spec: Spec{
 		Command: list[5], Shell: list[11], Dir: list[10], Grace: time.Duration(grace) * time.Second,
 		Keep: strings.Contains(f, flagKeep), TTY: strings.Contains(f, flagTTY),
 		Stdin: strings.Contains(f, flagPoll) && !strings.Contains(f, flagTTY),
 	}}, true
 }
+
+// Ready is the line that asks for the payload.
+func (s Sent) Ready() string { return "fleet-" + s.Nonce + " ready\n" }
 
 // Begins is the line that tells, on each stream, that the command begins.
 func (s Sent) Begins(is Began) string {

@@ -71,6 +71,26 @@ func Script(text []byte, shell string, args []string) (string, error) {
 	return b.String(), nil
 }
 
+// SplitPayload takes a payload apart, into what sets variables and the text of the
+// script, for hosts that have no shell of their own.
+func SplitPayload(payload string) (vars, script string, isScript bool) {
+	rest := payload
+	at := 0
+	if !strings.HasPrefix(rest, "exec ") {
+		at = strings.Index(rest, "\nexec ") + 1
+		if at == 0 {
+			return payload, "", false
+		}
+	}
+	vars, rest = payload[:at], payload[at:]
+	_, rest, ok := strings.Cut(rest, " 9<<'")
+	if !ok {
+		return payload, "", false
+	}
+	end, rest, _ := strings.Cut(rest, "'\n")
+	return vars, strings.TrimSuffix(rest, end+"\n"), true
+}
+
 // interpreterOf reads a first line #!INTERPRETER [ARGUMENT] as Linux does: what
 // follows the interpreter is one argument (execve(2)). Nil is none.
 func interpreterOf(text []byte) ([]string, error) {
