@@ -24,7 +24,9 @@ import (
 type cutter struct {
 	port  int
 	after atomic.Int64
-	sent  atomic.Int64 // by the last
+	// reverse, where not 0, is how much the server may send.
+	reverse atomic.Int64
+	sent    atomic.Int64 // by the last
 }
 
 func newCutter(t *testing.T, to int) *cutter {
@@ -55,9 +57,15 @@ func newCutter(t *testing.T, to int) *cutter {
 			back := make(chan struct{})
 			go func() {
 				defer close(back)
-				io.Copy(client, server)
+				most := c.reverse.Load()
+				if most == 0 {
+					most = 1 << 40
+				}
+				io.Copy(struct{ io.Writer }{client}, io.LimitReader(server, most)) // not by splice, whose pipes stay open
+				client.Close()
+				server.Close()
 			}()
-			n, _ := io.Copy(server, io.LimitReader(client, c.after.Load()))
+			n, _ := io.Copy(struct{ io.Writer }{server}, io.LimitReader(client, c.after.Load()))
 			c.sent.Store(n)
 			client.Close()
 			server.Close()

@@ -338,9 +338,23 @@ func (d *pulling) take(ctx context.Context, p *pullPart) error {
 
 // fetchFiles has the host send the files, twice if some had changed meanwhile.
 func (d *pulling) fetchFiles(ctx context.Context, p *pullPart) error {
-	want := p.fetch
-	c := newCounter(d.show.Progress, p.bytes, len(want))
+	c := newCounter(d.show.Progress, p.bytes, len(p.fetch))
 	defer c.end()
+	var want, alone []*item
+	for _, it := range p.fetch {
+		if d.comesAlone(it) {
+			alone = append(alone, it)
+		} else {
+			want = append(want, it)
+		}
+	}
+	rest, err := d.getLarge(ctx, p, alone, c)
+	if err != nil {
+		return err
+	}
+	if want = append(want, rest...); len(want) > 0 {
+		d.did.Way = "tar"
+	}
 	for try := 1; len(want) > 0; try++ {
 		bad, err := d.round(ctx, p, want, c)
 		if err != nil {
@@ -358,7 +372,6 @@ func (d *pulling) fetchFiles(ctx context.Context, p *pullPart) error {
 			d.did.Bytes += it.Size
 		}
 	}
-	d.did.Way = "tar"
 	return nil
 }
 

@@ -43,6 +43,8 @@ type pushing struct {
 	out  *outlook
 	plan *plan
 	did  event.Transfer
+
+	large []*change // files of a tree that go by themselves
 }
 
 func (d *pushing) do(ctx context.Context) error {
@@ -226,8 +228,31 @@ func (d *pushing) count() {
 	d.did.Skipped, d.did.Deleted, d.did.Bytes = len(d.plan.same), d.plan.deleted, d.plan.bytes
 }
 
-// put sends what is to be sent and has it put in its place.
+// put sends what is to be sent and has it put in its place: first what goes in
+// one stream, then the large files of a tree.
 func (d *pushing) put(ctx context.Context) error {
+	count := d.counter()
+	defer count.end()
+	files := d.takeLarge(ctx)
+	if files != nil {
+		defer files.Close()
+	}
+	if !d.plan.empty() || d.out.dst == "none" && d.tree.folder {
+		if err := d.stream(ctx, count); err != nil {
+			return err
+		}
+		d.went("tar")
+		d.did.NotSynced = true
+	}
+	d.count()
+	if files == nil {
+		return nil
+	}
+	return d.putLarge(ctx, files, count)
+}
+
+// stream sends what goes in one stream.
+func (d *pushing) stream(ctx context.Context, count *counter) error {
 	verify := d.out.sum
 	if d.NoVerify {
 		verify = ""
@@ -239,7 +264,6 @@ func (d *pushing) put(ctx context.Context) error {
 		mk = "yes"
 	}
 	r, w := io.Pipe()
-	count := d.counter()
 	pack := &pack{p: d.Push, plan: d.plan, far: d.out, verify: verify, tick: count.add}
 	packed := make(chan error, 1)
 	packing, stop := context.WithCancel(ctx)
@@ -254,20 +278,13 @@ func (d *pushing) put(ctx context.Context) error {
 	res, err := d.far.script(ctx, n, putScript, []string{d.plan.base, mk, verify}, r, &said)
 	r.CloseWithError(io.ErrClosedPipe)
 	packErr := <-packed
-	count.end()
 	switch {
 	case err != nil:
 		return err
 	case packErr != nil && packErr != io.ErrClosedPipe:
 		return packErr
 	}
-	if err := d.applied(said.String(), res); err != nil {
-		return err
-	}
-	d.did.Way = "tar"
-	d.did.NotSynced = true
-	d.count()
-	return nil
+	return d.applied(said.String(), res)
 }
 
 // stages say what failed where.

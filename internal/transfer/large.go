@@ -1,0 +1,158 @@
+package transfer
+
+import (
+	"context"
+	"io/fs"
+	"path"
+	"slices"
+	"time"
+
+	"fleet/sshpool"
+)
+
+// largeSize is the size from which on the files of a tree go one by one, after
+// the stream, so that an interrupted run goes on where it stopped.
+const largeSize = 64 << 20
+
+// takeLarge takes the files that go by themselves out of the plan. It gives what
+// they go by; nil where there are none, or only the stream is to be had.
+func (d *pushing) takeLarge(ctx context.Context) *sshpool.Files {
+	if d.AtomicDir || d.far.become != nil || !slices.ContainsFunc(d.plan.changes, (*change).large) {
+		return nil
+	}
+	files, err := d.far.conn.Files(ctx)
+	if err != nil {
+		return nil // tar may do; what else is wrong shows there
+	}
+	if files.Way() == sshpool.WayStream {
+		files.Close()
+		return nil
+	}
+	d.plan.changes = slices.DeleteFunc(d.plan.changes, func(ch *change) bool {
+		if !ch.large() {
+			return false
+		}
+		d.large = append(d.large, ch)
+		d.plan.bytes -= ch.Size
+		return true
+	})
+	return files
+}
+
+// large says that a change goes by itself.
+func (ch *change) large() bool {
+	return ch.send && !ch.removed && ch.Kind == File && ch.Size >= largeSize &&
+		ch.local != "" && ch.content == nil && !ch.rendered && !ch.Sparse && ch.Same == "" && ch.links < 2
+}
+
+// putLarge puts the files that go by themselves. The folders that hold them are
+// there.
+func (d *pushing) putLarge(ctx context.Context, files *sshpool.Files, count *counter) error {
+	for _, ch := range d.large {
+		o := sshpool.PutOptions{Mode: modeOf(ch.Mode), ModTime: time.Unix(ch.ModTime, 0), Rates: d.far.rates,
+			Progress: func(n int64) { count.add(n, 0) }}
+		name := path.Join(d.plan.base, ch.Path)
+		if d.Backup && ch.old != nil {
+			o.Backup = name + "~"
+		}
+		if d.NoVerify {
+			o.Verify = sshpool.VerifyOff
+		}
+		var err error
+		if o.UID, o.GID, err = d.ownerNumbers(ctx, ch.Entry); err != nil {
+			return err
+		}
+		src, err := d.sources.source(ch.Entry)
+		if err != nil {
+			return err
+		}
+		res, err := files.Put(ctx, src, name, o)
+		d.did.Resumed += res.Resumed
+		if err != nil {
+			return err
+		}
+		count.add(0, 1)
+		d.did.Sent++
+		d.did.Bytes += ch.Size
+		d.did.NotAtomic = d.did.NotAtomic || !res.Atomic
+		d.did.NotSynced = d.did.NotSynced || !res.Synced
+		d.went(string(res.Way))
+	}
+	return d.parentTimes(ctx, files)
+}
+
+// went notes a way that files went.
+func (d *pushing) went(way string) {
+	switch d.did.Way {
+	case "", way:
+		d.did.Way = way
+	case "tar":
+		d.did.Way += " and " + way
+	}
+}
+
+// parentTimes gives the folders that hold such files their times back.
+func (d *pushing) parentTimes(ctx context.Context, files *sshpool.Files) error {
+	holds := map[string]bool{}
+	for _, ch := range d.large {
+		holds[parent(ch.Path)] = true
+	}
+	for _, e := range d.plan.folders {
+		if !holds[e.Path] {
+			continue
+		}
+		when := time.Unix(e.ModTime, 0)
+		if err := files.SFTP().Chtimes(ctx, path.Join(d.plan.base, e.Path), when, when); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// comesAlone says that a file comes by a Get of its own.
+func (d *pulling) comesAlone(it *item) bool {
+	return it.Size >= aloneSize && it.same == nil && it.links < 2 && !it.Sparse && d.Links != FollowLinks && d.far.become == nil
+}
+
+// getLarge fetches large files, and gives those that it could not: the stream
+// may.
+func (d *pulling) getLarge(ctx context.Context, p *pullPart, want []*item, c *counter) (rest []*item, err error) {
+	if len(want) == 0 {
+		return nil, nil
+	}
+	files, err := d.far.conn.Files(ctx)
+	if err != nil {
+		return want, nil
+	}
+	defer files.Close()
+	if files.Way() == sshpool.WayStream {
+		return want, nil
+	}
+	for _, it := range want {
+		in, name, err := d.store.enter(it.here)
+		if err != nil {
+			return nil, err
+		}
+		mode := fs.FileMode(it.Mode & 0o777)
+		o := sshpool.GetOptions{Mode: &mode, Times: true, Rates: d.far.rates, MaxBytes: d.MaxBytes,
+			Progress: func(n int64) { c.add(n, 0) }}
+		if d.NoVerify {
+			o.Verify = sshpool.VerifyOff
+		}
+		res, err := files.Get(ctx, path.Join(p.base, it.Path), in, name, o)
+		d.did.Resumed += res.Resumed
+		switch {
+		case err != nil && elsewhere(err):
+			rest = append(rest, it)
+			continue
+		case err != nil:
+			return nil, aloneFailure(err)
+		}
+		c.add(0, 1)
+		it.came, it.Size = true, res.Size
+		if d.did.Way == "" {
+			d.did.Way = string(res.Way)
+		}
+	}
+	return rest, nil
+}
