@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"fleet/internal/lab"
 )
@@ -33,5 +34,17 @@ func TestPauseAsks(t *testing.T) {
 				t.Errorf("%q: no %q on the screen\n%s", c.answers, want, text)
 			}
 		}
+	}
+}
+
+// TestGateHasNoTerminal has a gate ask on the terminal: it is told at once that
+// it has none, instead of being stopped.
+func TestGateHasNoTerminal(t *testing.T) {
+	cmd := fleetCommand(t, lab.Config{N: 2, Prefix: "web"}, "run", "--canary", "1", "--gate-timeout", "5m", "--gate", "read -r answer < /dev/tty", "all", "--", "true")
+	began := time.Now()
+	screen, status, err := onTerminal(cmd, 100, nil)
+	text := strings.Join(screen, "\n")
+	if err != nil || status != exitHalted || !strings.Contains(text, "gate not passed") || time.Since(began) > time.Minute {
+		t.Errorf("status %d after %v, %v\n%s", status, time.Since(began), err, text)
 	}
 }

@@ -24,8 +24,8 @@ type Local struct {
 // over, and how long what it left behind may hold its output open.
 const localGrace = time.Second
 
-// Run runs the command with an empty standard input, in a process group of its
-// own. It ends with ctx or at the limit: TERM to the whole group, KILL after
+// Run runs the command with an empty standard input, without a terminal, in a
+// process group of its own. It ends with ctx or at the limit: TERM to the whole group, KILL after
 // localGrace. The error is nil if it exited with 0.
 func (l Local) Run(ctx context.Context) error {
 	timeout := fmt.Errorf("timeout after %v", l.Limit)

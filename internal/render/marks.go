@@ -85,6 +85,9 @@ func (b *base) gateEnd(m event.Mark) (p []byte) {
 	switch took := formatWall(m.Took); {
 	case m.Cause != nil && m.Gate == event.GateCommand:
 		p = append(p, b.say(fmt.Sprintf("gate not passed after %s: %s", took, SafeLine(cutText(m.Cause.Text, causeMax))))...)
+		if h := hintFor(*m.Cause); h != "" && m.Cause.Kind != scheduler.KindCanceled && m.Cause.Kind != scheduler.KindTimeout {
+			p = append(p, b.wrap(b.o.Prog+": hint: ", h)...)
+		}
 	case m.Cause != nil && m.Gate == event.GateCanary:
 		p = append(p, b.say(SafeLine(m.Cause.Text))...)
 	case m.Cause == nil && m.Gate == event.GateCommand:
