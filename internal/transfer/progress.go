@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"io"
 	"time"
 
 	"fleet/internal/event"
@@ -50,4 +51,16 @@ func (c *counter) tell(now time.Time) {
 	if c.show != nil {
 		c.show(c.at)
 	}
+}
+
+// ticker counts what is read.
+type ticker struct {
+	r io.Reader
+	c *counter
+}
+
+func (t *ticker) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.c.add(int64(n), 0)
+	return n, err
 }

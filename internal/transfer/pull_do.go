@@ -466,18 +466,6 @@ func (d *pulling) member(want map[string]*item, h *tar.Header, r io.Reader, c *c
 	return nil
 }
 
-// ticker counts what is read.
-type ticker struct {
-	r io.Reader
-	c *counter
-}
-
-func (t *ticker) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	t.c.add(int64(n), 0)
-	return n, err
-}
-
 // digestHere is the digest of a file of this machine.
 func (d *pulling) digestHere(here string) (sum digest, err error) {
 	f, err := d.root.Open(path.Join(d.host.dir, here))
