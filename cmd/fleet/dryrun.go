@@ -20,20 +20,33 @@ type planned struct {
 	Batches int      `json:"batches"`
 	Hosts   []string `json:"hosts"`
 	Command string   `json:"command"`
+	runAs
 }
 
-// plan is what req would send to whom, batch by batch; line gives a host's command.
-func plan(req *engine.Request, line func(host string) string) (all []planned) {
+// runAs is whom a command runs as; empty for the login user.
+type runAs struct {
+	User   string `json:"become_user,omitempty"`
+	Method string `json:"become_method,omitempty"`
+}
+
+// sending is what one host would be sent.
+type sending struct {
+	command string
+	as      runAs
+}
+
+// plan is what req would send to whom, batch by batch; what gives that of a host.
+func plan(req *engine.Request, what func(h *inventory.Host) sending) (all []planned) {
 	batches := req.Batches()
 	for i, hosts := range batches {
-		at := map[string]int{} // command to its place in all
+		at := map[sending]int{} // to its place in all
 		for _, h := range hosts {
-			command := line(h.Name)
-			k, ok := at[command]
+			s := what(h)
+			k, ok := at[s]
 			if !ok {
 				k = len(all)
-				at[command] = k
-				all = append(all, planned{Batch: i + 1, Batches: len(batches), Command: command})
+				at[s] = k
+				all = append(all, planned{Batch: i + 1, Batches: len(batches), Command: s.command, runAs: s.as})
 			}
 			all[k].Hosts = append(all[k].Hosts, h.Name)
 		}
@@ -43,8 +56,8 @@ func plan(req *engine.Request, line func(host string) string) (all []planned) {
 
 // dryRun tells what req would send to whom, in an output mode. Nothing is
 // connected, and no gate is asked.
-func dryRun(e *env, mode string, req *engine.Request, line func(host string) string) error {
-	all := plan(req, line)
+func dryRun(e *env, mode string, req *engine.Request, what func(h *inventory.Host) sending) error {
+	all := plan(req, what)
 	var err error
 	switch mode {
 	case "json":
@@ -89,7 +102,11 @@ func planText(e *env, req *engine.Request, all []planned) string {
 		if p.Batches > 1 || len(req.Serial) > 0 {
 			fmt.Fprintf(&b, "batch %d of %d: ", p.Batch, p.Batches)
 		}
-		fmt.Fprintf(&b, "%s (%s)\n", render.SafeLine(inventory.Fold(p.Hosts)), amount(len(p.Hosts), "host"))
+		fmt.Fprintf(&b, "%s (%s)", render.SafeLine(inventory.Fold(p.Hosts)), amount(len(p.Hosts), "host"))
+		if p.User != "" {
+			b.WriteString(" as " + render.SafeLine(p.User) + " by " + p.Method)
+		}
+		b.WriteByte('\n')
 		for line := range strings.Lines(p.Command + "\n") {
 			b.WriteString("    " + safe(line))
 		}

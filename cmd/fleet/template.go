@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -109,6 +110,9 @@ func (o *runOptions) dryRun(e *env, inv *inventory.Inventory, req *engine.Reques
 		_, err := render.New(o.show.output, render.Options{})
 		return usage(err)
 	}
+	if err := o.become.check(req.Hosts); err != nil {
+		return err
+	}
 	ask := &prompter{}
 	if _, err := o.connect.access(e, ask); err != nil {
 		return err
@@ -116,10 +120,23 @@ func (o *runOptions) dryRun(e *env, inv *inventory.Inventory, req *engine.Reques
 	if err := o.guard.apply(inv, req, ask); err != nil {
 		return err
 	}
-	return dryRun(e, o.show.output, req, func(host string) string {
+	return dryRun(e, o.show.output, req, func(h *inventory.Host) sending {
+		s := sending{req.Command, o.become.as(h)}
 		if lines != nil {
-			return lines[host]
+			s.command = lines[h.Name]
 		}
-		return req.Command
+		return s
 	})
+}
+
+// as is whom a host's command runs as, as engine.Become has it.
+func (f *becomeFlags) as(h *inventory.Host) runAs {
+	on := h.Become
+	if f.set("become") {
+		on = f.on
+	}
+	if !on {
+		return runAs{}
+	}
+	return runAs{cmp.Or(f.user, h.BecomeUser, "root"), cmp.Or(f.method, h.BecomeMethod, "sudo")}
 }
