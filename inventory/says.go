@@ -52,6 +52,11 @@ func (p *patch) says(out []Saying, by, address string) []Saying {
 			if s.Value = p.value(f); f == fieldAddress && address != "" {
 				s.Value = address
 			}
+			for i := range p.templates {
+				if p.templates[i].setting == f && !f.isSecret() {
+					s.Value = p.templates[i].text
+				}
+			}
 		} else {
 			s.Value = p.vars[k.name]
 		}

@@ -140,7 +140,7 @@ func (f *file) password(e inventory.Entry, name string, value any, become bool, 
 	secret, hidden := value.(inventory.Secret)
 	if !hidden && value != nil && value != "" {
 		secret = inventory.NewSecret(value)
-		if text, ok := value.(string); !ok || !isTemplate(text) {
+		if text, ok := value.(string); (!ok || !isTemplate(text)) && !f.Sealed {
 			f.Notes.add(f.c.File(), at, notePlain, hintPlain, name)
 		}
 	}

@@ -30,6 +30,9 @@ type Reader struct {
 	Notes *Notes
 	// Known says whether an earlier source has a group of that name; may be nil.
 	Known func(group string) bool
+	// Sealed says that the text to be read was encrypted as a whole, so that
+	// passwords in it are no cause for a warning.
+	Sealed bool
 }
 
 // file is one text being read into a Content.

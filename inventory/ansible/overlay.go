@@ -155,7 +155,11 @@ func (r *Reader) varsFile(path string, entry func(*inventory.Content) (inventory
 			return f.c
 		}
 		data = plain
-		defer f.c.HideVars()
+		r.Sealed = true
+		defer func() {
+			r.Sealed = false
+			f.c.HideVars()
+		}()
 	}
 	if len(strings.TrimSpace(string(data))) == 0 || onlyComments(data) {
 		return f.c

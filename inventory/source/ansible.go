@@ -82,6 +82,8 @@ func (l *loader) readAnsible(it *item, read func(name string, data []byte) *inve
 	if !it.inFolder {
 		l.beside(filepath.Dir(it.path))
 	}
+	l.ansibleReader().Sealed = it.secret
+	defer func() { l.ansibleReader().Sealed = false }()
 	return l.add(it, read(it.path, data))
 }
 

@@ -30,8 +30,8 @@ func vault(t *testing.T, stdin string, args ...string) string {
 // values, of both versions; and tells what is wrong where it cannot.
 func TestVaultOracle(t *testing.T) {
 	dir := write(t, "pass", "s3cret\n", "other", "n0t\n", "prod", "pr0d pass \n", "script", "#!/bin/sh\necho s3cret\n",
-		"inv", "[web]\nw1\nw2\n", "sealed", "[db]\nd1 ansible_port=7 note=hidden\n",
-		"group_vars/web", "plain: 1\nuser_note: from the vault\nlist: [a, {b: c}]\n",
+		"inv", "[web]\nw1\nw2\n", "sealed", "[db]\nd1 ansible_port=7 note=hidden ansible_password=p\n",
+		"group_vars/web", "plain: 1\nuser_note: from the vault\nlist: [a, {b: c}]\nansible_become_pass: b\n",
 	)
 	if err := os.Chmod(dir+"/script", 0o755); err != nil {
 		t.Fatal(err)
