@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"gopkg.in/yaml.v3"
+
 	"fleet/inventory"
 )
 
@@ -140,4 +142,51 @@ func FuzzVault(f *testing.F) {
 			t.Fatalf("%q, %q", plain, err)
 		}
 	})
+}
+
+// FuzzPlainYAML wants of the fast way through YAML what the parser gives.
+func FuzzPlainYAML(f *testing.F) {
+	for _, seed := range []string{
+		"all:\n  hosts:\n    web[01:03]:\n      a: 1\n      b: 'x y'\n    c: {}\n  vars: {a: b}\n", "---\na:\n b: c d # e\n", "a: b: c\n", "a:\n  b: c\n   d: e\n", "a:\n    b: 1\n  c: 2\n",
+		"a: -1\nb: ~\nc: \"x\"\n'd': 1\n", "a: x\n  y\n", "a:\n- b\n", "a: 'it''s'\n", "# c\n\na:   b  \n# d\n  # e\nc:\n", "a:\n...\n", "a: b\n---\n", "x:y: z\n", "a: [b]\n", "? a\n", "a: 'b' c\n", "a: \"b\n c\"\n",
+		"a :\n", "a: .\n", "a: --- b\n", "a: b#c\n", "a: b:c\n", "a: :b\n", " a: b\n", "a:b\n", "'a':b\n", "a: {}x\n", "a: {}\n  b: c\n", "<<: a\n", "a: <<\n", "a: =\n", "--- a: b\n", "---\n---\na: b\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, ok := plainYAML(data)
+		if !ok {
+			return
+		}
+		want, err := inventory.ReadYAML("f", data)
+		if err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		sameNodes(t, data, got, want)
+	})
+}
+
+func sameNodes(t *testing.T, data []byte, got, want *yaml.Node) {
+	t.Helper()
+	null := got.Tag == "!!null" && isNull(want)
+	if !null && (got.Kind != want.Kind || got.Value != want.Value || got.Style != want.Style || got.Line != want.Line || got.Column != want.Column || len(got.Content) != len(want.Content)) {
+		t.Fatalf("%q:\ngot  %+v\nwant %+v", data, got, want)
+	}
+	for i := range got.Content {
+		sameNodes(t, data, got.Content[i], want.Content[i])
+	}
+}
+
+// The inventories of the benchmark go the fast way, and mean the same both ways.
+func TestPlainYAML(t *testing.T) {
+	data := largeYAML(2000)
+	got, ok := plainYAML(data)
+	if !ok {
+		t.Fatal("not the fast way")
+	}
+	want, err := inventory.ReadYAML("f", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameNodes(t, data[:40], got, want)
 }

@@ -65,6 +65,9 @@ func (y *yamlFile) parse(data []byte) *yaml.Node {
 	if y.strict = isJSON(data); y.strict {
 		return jsonNodes(string(data))
 	}
+	if root, ok := plainYAML(data); ok {
+		return root
+	}
 	root, err := inventory.ReadYAML(y.c.File(), data)
 	if err != nil {
 		y.c.Fail(err)
