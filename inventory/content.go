@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"fmt"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -130,6 +131,8 @@ func (c *Content) Host(name string, at Mark) (Entry, error) {
 func (c *Content) checkHost(name string, at Mark) error {
 	msg := checkName(name)
 	switch {
+	case len(c.hosts) >= MaxHosts:
+		msg = fmt.Sprintf("more than %d hosts", MaxHosts)
 	case msg != "":
 		msg = "host " + msg
 	case name == All:
