@@ -36,6 +36,10 @@ exit $r`
 // wholeScript is hashScript of a file whose size is known to be right.
 var wholeScript = strings.Replace(hashScript, `head -c %d <"$f" | "$@"`, `"$@" <"$f"`, 1)
 
+// toolFailed is the exit status of hashScript where there is a tool, and a file
+// that it could not read.
+const toolFailed = 98
+
 var errNoHash = errors.New("no hash tool on the host")
 
 // hashOutput bounds what is read of the tool.
@@ -77,7 +81,7 @@ func (f *Files) hashThere(ctx context.Context, name string, n int64, whole bool,
 			}
 		}
 	}
-	if !res.HasExit || res.ExitCode == 97 || res.ExitCode == 127 {
+	if !res.HasExit || res.ExitCode != toolFailed { // no tool, another kind of shell, or none that listens
 		f.noShell.Store(true)
 	}
 	return sum, "", errNoHash

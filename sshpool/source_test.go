@@ -292,6 +292,18 @@ func TestNoPosixRenameReal(t *testing.T) {
 		}
 		wantFile(t, name, data)
 	}
+	// An account that may do SFTP and nothing else.
+	s = sshtest.OpenSSH(t, sshtest.Config("ForceCommand internal-sftp"))
+	files = mustFiles(t, mustDial(t, realTarget(t, s)))
+	for range 2 {
+		res, err := files.Put(testContext(t), BytesSource("data", randomBytes(100_000)), name, PutOptions{})
+		if err != nil || res.Verified != "read back" || !res.Synced {
+			t.Errorf("SFTP alone: %+v, %v", res, err)
+		}
+	}
+	if !files.noShell.Load() {
+		t.Error("a shell is taken to be there")
+	}
 	s = sshtest.OpenSSH(t, sshtest.NoSFTP(), sshtest.Config("Subsystem sftp echo hello; exec "+server))
 	files = mustFiles(t, mustDial(t, realTarget(t, s)))
 	if files.Way() != WayServer {
