@@ -53,6 +53,12 @@
 //	a,b   a!b        in a or b; in a and not in b
 //	a&b   a^b        in both; in just one of them
 //
+//	role=front       hosts of which a variable, a setting or a fact (UseFacts) is so:
+//	mem<2G           = != < <= > >= compare numbers, sizes, times and versions, "="
+//	ip=10.0.0.0/8    also with * and ?, and addresses with networks
+//	os~/^deb/        a regular expression, as above
+//	a&!b             a!b
+//
 // From Ansible's patterns there are, where no name is meant by them:
 //
 //	a:b              in a or b

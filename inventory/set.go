@@ -171,6 +171,19 @@ type setParser struct {
 	text string
 	pos  int
 	glob bool // in a pattern: wildcards may stand in a term, operators end it
+
+	counted int // bytes of text whose characters were counted
+	runes   int // characters in them
+}
+
+// columnAt is the column of a byte; places that go forward cost what lies between.
+func (p *setParser) columnAt(at int) int {
+	if at < p.counted {
+		p.counted, p.runes = 0, 0
+	}
+	p.runes += utf8.RuneCountInString(p.text[p.counted:at])
+	p.counted = at
+	return p.runes + 1
 }
 
 func (p *setParser) fail(from, to int, msg, hint string) *PatternError {
@@ -206,7 +219,7 @@ func (p *setParser) term() (term, error) {
 		p.pos++
 	}
 	start := p.pos
-	t := term{column: utf8.RuneCountInString(p.text[:start]) + 1, size: 1}
+	t := term{column: p.columnAt(start), size: 1}
 	lit := start
 	for p.pos < len(p.text) && !p.atEnd() {
 		switch p.text[p.pos] {

@@ -36,7 +36,8 @@ func newHostsCommand(e *env) *cobra.Command {
 PATTERN is a host, a group or @group, a host set web[01-20], a glob web*, ~regex
 or all; joined by "," (or), "&" (and), "!" (not) and "^" (one of the two, not
 both), read from left to right. Ansible's web:db, web:&prod, web:!db1, web[0:2]
-and @FILE are understood too.
+and @FILE are understood too. A condition on variables, settings and facts (see
+'fleet hosts facts --help') is a pattern: role=front, port>1024, mem<2G.
 
 With --ssh it prints how one host is reached by inventory and ssh_config, as
 'ssh -G' does, and where each setting comes from; the host need not be in the

@@ -115,6 +115,12 @@ func runHostsSets(e *env, o *setOptions, sets []string, expand bool) error {
 	if expand && plain && !o.count { // in the order written, which need not be known as a whole
 		return o.print(e, names)
 	}
+	if plain && !o.count { // folding brings its own order
+		if len(names) == 0 {
+			return nil
+		}
+		return o.print(e, []string{inventory.Fold(names)})
+	}
 	for _, s := range o.steps {
 		other, err := inventory.ExpandSet(s.set)
 		if err != nil {
