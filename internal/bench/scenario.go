@@ -19,7 +19,7 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		lightScenario(), realScenario(), rttScenario(), heldScenario(),
-		tenScenario(), filesScenario(), farFilesScenario(), peersScenario(), startupScenario(), ansibleScenario(), foldScenario(), simScenario(),
+		tenScenario(), filesScenario(), farFilesScenario(), treesScenario(), peersScenario(), startupScenario(), ansibleScenario(), foldScenario(), simScenario(),
 	}
 }
 

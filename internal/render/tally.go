@@ -157,20 +157,15 @@ func (t *tally) notOK() bool {
 func (t *tally) status() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fields := []string{fmt.Sprintf("%d/%d", t.done, t.total)}
-	for _, o := range scheduler.Outcomes {
-		if n := t.counts[o]; n > 0 || o == scheduler.OK {
-			fields = append(fields, outcomeColor(t.o.ErrColor, o, fmt.Sprintf("%s %d", o, n)))
-		}
+	if moved := t.transferFields(true); len(t.files.now) > 0 && len(moved) > 0 {
+		return strings.Join(append(t.countFields(false), moved...), " · ")
 	}
+	fields := t.countFields(true)
 	if n := len(t.running); n > 0 {
 		fields = append(fields, fmt.Sprintf("running %d", n))
 	}
 	left := t.total - t.done
 	rate := t.rate()
-	if moved := t.transferFields(true); len(t.files.now) > 0 && len(moved) > 0 {
-		return strings.Join(append(fields, moved...), " · ")
-	}
 	switch {
 	case t.phase != "":
 		fields = append(fields, t.phase)
@@ -180,6 +175,18 @@ func (t *tally) status() string {
 		fields = append(fields, formatRate(rate), "eta "+formatETA(float64(left)/rate))
 	}
 	return strings.Join(fields, " · ")
+}
+
+// countFields say how many hosts are done, and how they ended; also if well, if
+// there is room for it.
+func (t *tally) countFields(well bool) []string {
+	fields := []string{fmt.Sprintf("%d/%d", t.done, t.total)}
+	for _, o := range scheduler.Outcomes {
+		if n := t.counts[o]; o == scheduler.OK && well || o != scheduler.OK && n > 0 {
+			fields = append(fields, outcomeColor(t.o.ErrColor, o, fmt.Sprintf("%s %d", o, n)))
+		}
+	}
+	return fields
 }
 
 // waiting names the hosts that run.

@@ -98,7 +98,7 @@ func (b *base) progressStatus() string { return b.tally.status() }
 
 func TestProgressStatus(t *testing.T) {
 	_, _, status := moves(t, "live", Options{ErrTerminal: true, NoStatus: false})
-	want := "0/3 · ok 0 · running 3 · [===       ] 3.7 MiB of 12.0 MiB"
+	want := "0/3 · [===       ] 3.7 MiB of 12.0 MiB"
 	if len(status) != 5 || !strings.HasPrefix(status[2], want) || !strings.HasSuffix(status[2], "slowest web3 17%, web2 25%") {
 		t.Errorf("%q, want %q", status, want)
 	}

@@ -33,7 +33,8 @@ say dst $k
 [ "$what" = one ] && [ $F = 1 ] && [ -n "${1-}" ] && name=$1
 [ "$what" = one ] || b=$dst
 case $b in /*) ;; *) b=./$b ;; esac
-say uid $(id -u)
+u=$(id -u)
+say uid $u
 t=$(tar --version 2>&1); case $t in *GNU*) t=gnu ;; *usy[bB]ox*) t=busybox ;; *bsdtar*) t=bsd ;; *) t=none; command -v tar >/dev/null 2>&1 && t=other ;; esac
 say tar $t
 for s in sha256sum shasum cksum none; do command -v $s >/dev/null 2>&1 && break; done
@@ -44,7 +45,7 @@ elif stat -c %f / >/dev/null 2>&1; then S=c; P="$n s %f %s %Y %U %G %h %d:%i %b 
 elif stat -f %z / >/dev/null 2>&1; then S=f; P="$n s %Xp %z %m %Su %Sg %l %d:%i %b %N"
 else S=none; fi
 say find $S
-[ "$(id -u)" != 0 ] || {
+[ "$u" != 0 ] || {
 	for u in $users; do id -u "$u" >/dev/null 2>&1 && say user "$u"; done
 	for g in $groups; do { getent group "$g" || grep "^$g:" /etc/group; } >/dev/null 2>&1 && say group "$g"; done; }
 export S n
