@@ -21,8 +21,9 @@ func (e *env) execute(args []string) int {
 
 func newRootCommand(e *env) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "fleet",
-		Short: "Run commands over any number of SSH hosts",
+		Use:     "fleet",
+		Short:   "Run commands over any number of SSH hosts",
+		Version: versionLine(),
 		Long: `fleet runs commands over any number of hosts by SSH, and tells truly what
 became of each. Nothing is installed on the hosts.
 
@@ -46,6 +47,7 @@ New here? 'fleet demo' shows it at work on an embedded fleet.`,
 	})
 	cobra.AddTemplateFunc("flagUsages", flagUsages)
 	root.SetUsageTemplate(usageTemplate)
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetHelpTemplate(helpTemplate)
 	root.AddCommand(newRunCommand(e), newPushCommand(e), newPullCommand(e), newShellCommand(e), newSSHCommand(e), newHostsCommand(e), newLabCommand(e), newDemoCommand(e), newDoctorCommand(e), newTrustCommand(e), newVersionCommand(e))
 	root.AddCommand(newHistoryCommand(e), newRerunCommand(e), newDiffCommand(e, "fleet"), newPsCommand(e), newCancelCommand(e))
