@@ -132,11 +132,14 @@ func (f *inventoryFlags) completePattern(e *env) cobra.CompletionFunc {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		inv, err := f.load(quietly(e))
+		inv, err := f.loadToComplete(quietly(e))
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		cut := strings.LastIndexAny(typed, ",&!^@") + 1
+		if colon := strings.LastIndexByte(typed, ':') + 1; colon > cut && !anyNamed(inv, typed[cut:]) {
+			cut = colon // web:db, as Ansible has it
+		}
 		before, word := typed[:cut], typed[cut:]
 		var offers []string
 		offer := func(name string) {
@@ -174,7 +177,7 @@ func completeHosts(e *env) cobra.CompletionFunc {
 	return func(c *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		f := inventoryFlags{flags: c.Flags()}
 		f.paths, _ = f.flags.GetStringArray("inventory") // none where there is no such flag
-		inv, err := f.load(quietly(e))
+		inv, err := f.loadToComplete(quietly(e))
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}

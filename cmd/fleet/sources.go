@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,22 @@ func (f *readFlags) declare(c *cobra.Command) {
 	fs.StringArrayVar(&f.vaultIDs, "vault-id", nil, "the same for one vault id, `LABEL@FILE`; LABEL@prompt asks")
 	fs.BoolVar(&f.askVault, "ask-vault-password", false, "ask for the password of ansible-vault, if one is needed")
 	_ = c.RegisterFlagCompletionFunc("source-timeout", cobra.NoFileCompletions)
+}
+
+// loadToComplete is load for the shell's completion, which nobody waits long for.
+func (f *inventoryFlags) loadToComplete(e *env) (*inventory.Inventory, error) {
+	const limit = 5 * time.Second
+	if f.read.limit <= 0 || f.read.limit > limit {
+		f.read.limit = limit
+	}
+	f.read.ignoreBroken = true
+	return f.load(e)
+}
+
+// anyNamed says whether a host's or group's name begins so.
+func anyNamed(inv *inventory.Inventory, prefix string) bool {
+	return slices.ContainsFunc(inv.Hosts(), func(h *inventory.Host) bool { return strings.HasPrefix(h.Name, prefix) }) ||
+		slices.ContainsFunc(inv.Groups(), func(g *inventory.Group) bool { return strings.HasPrefix(g.Name, prefix) })
 }
 
 // passwords are those that may open what ansible-vault encrypted.

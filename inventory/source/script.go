@@ -70,6 +70,8 @@ func readScript(l *loader, it *item) error {
 	if err != nil {
 		return err
 	}
+	l.ansibleReader().Sealed = true // what a program writes stands in no file
+	defer func() { l.ansibleReader().Sealed = false }()
 	c := l.ansibleReader().Script(it.path, data, func(host string) ([]byte, error) { return p.run("--host", host) })
 	if p.err != nil {
 		return p.err
