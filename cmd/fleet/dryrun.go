@@ -118,7 +118,7 @@ func planText(e *env, req *engine.Request, all []planned) string {
 func gateText(g *engine.Gate) string {
 	var parts []string
 	if g.Pause > 0 {
-		parts = append(parts, "pause of "+g.Pause.String())
+		parts = append(parts, "pause of "+render.ShortTime(g.Pause))
 	}
 	if g.Command != "" {
 		where := ""

@@ -59,7 +59,7 @@ func (b *base) say(text string) []byte {
 func gateTitle(m event.Mark) string {
 	switch m.Gate {
 	case event.GatePause:
-		return fmt.Sprintf("pause of %s after batch %d", shortTime(parseTime(m.Text)), m.Batch)
+		return fmt.Sprintf("pause of %s after batch %d", ShortTime(parseTime(m.Text)), m.Batch)
 	case event.GateCommand:
 		return fmt.Sprintf("gate after batch %d: %s", m.Batch, SafeLine(cutText(m.Text, causeMax)))
 	}
@@ -113,11 +113,11 @@ func (b *base) stragglers(m event.Mark) (p []byte) {
 	}
 	p = append(p, text+"\n"...)
 	p = b.appendCauses(p, b.tally.sortedCauses())
-	return b.appendOf(p, m.Hosts, "still running, longer than "+shortTime(m.Took))
+	return b.appendOf(p, m.Hosts, "still running, longer than "+ShortTime(m.Took))
 }
 
-// shortTime is d without the parts that say nothing.
-func shortTime(d time.Duration) string {
+// ShortTime is d as text without the parts that say nothing.
+func ShortTime(d time.Duration) string {
 	s := d.String()
 	s = strings.TrimSuffix(s, "m0s") + strings.Repeat("m", min(1, strings.Count(s, "m0s")))
 	return strings.TrimSuffix(s, "h0m") + strings.Repeat("h", min(1, strings.Count(s, "h0m")))

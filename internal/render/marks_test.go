@@ -123,11 +123,11 @@ func TestStatusTellsTheGate(t *testing.T) {
 	}
 }
 
-func TestShortTime(t *testing.T) {
+func TestShortTimes(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", time.Second: "1s", time.Minute: "1m", 90 * time.Second: "1m30s", time.Hour: "1h", 90 * time.Minute: "1h30m", 1500 * time.Millisecond: "1.5s",
 	} {
-		if got := shortTime(d); got != want {
+		if got := ShortTime(d); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
