@@ -187,7 +187,7 @@ func replay(ctx context.Context, e *env, o *historyShowOptions, s *record.Store,
 	if err != nil {
 		return err
 	}
-	r := &replayer{store: s, sink: sink, captures: render.NeedsCaptures(o.show.output), kept: output.NewStore(64<<20, ""), counts: map[scheduler.Outcome]int{}}
+	r := &replayer{store: s, sink: sink, captures: render.NeedsCaptures(o.show.output), kept: output.NewStore(64<<20, ""), known: map[int64]*output.Capture{}, counts: map[scheduler.Outcome]int{}}
 	defer r.kept.Close()
 	hosts := run.Hosts
 	if shown != nil {
@@ -212,8 +212,12 @@ func replay(ctx context.Context, e *env, o *historyShowOptions, s *record.Store,
 // until shows results until there are no more; with follow, until the run has
 // ended.
 func (r *replayer) until(ctx context.Context, run *record.Run, follow bool, shown map[string]bool) error {
-	stop := catchInterrupts() // what follows ends by Ctrl-C, the run does not
-	defer stop.release()
+	var interrupted <-chan struct{}
+	if follow { // what follows ends by Ctrl-C, the run does not
+		stop := catchInterrupts()
+		defer stop.release()
+		interrupted = stop.first
+	}
 	told := make([]bool, run.Hosts)
 	for before := -1; ; {
 		last := !run.Running()
@@ -237,7 +241,7 @@ func (r *replayer) until(ctx context.Context, run *record.Run, follow bool, show
 		}
 		select {
 		case <-time.After(max(100*time.Millisecond, 5*time.Since(began))): // a large run is not looked at all the time
-		case <-stop.first:
+		case <-interrupted:
 			return errInterrupted
 		}
 		if err := r.store.Refresh(ctx, run); err != nil {
@@ -288,6 +292,7 @@ type replayer struct {
 	sink     render.Sink
 	captures bool // the sink shows what results carry
 	kept     *output.Store
+	known    map[int64]*output.Capture // by id
 	counts   map[scheduler.Outcome]int // of what was shown
 }
 
@@ -301,12 +306,14 @@ func (r *replayer) show(ctx context.Context, res *record.Result) error {
 		if s.id == 0 {
 			continue
 		}
-		var dst io.Writer = replayed{r.sink, event.Output{Host: res.Host, Stream: s.name, Time: res.Time}}
-		if r.captures {
-			*s.to = r.kept.Capture(-1)
-			dst = captured{*s.to}
+		c, err := r.output(ctx, s.id)
+		if err != nil {
+			return err
 		}
-		if err := r.store.Output(ctx, s.id, dst); err != nil {
+		if r.captures {
+			c.Share()
+			*s.to = c
+		} else if _, err := io.Copy(replayed{r.sink, event.Output{Host: res.Host, Stream: s.name, Time: res.Time}}, c.Reader()); err != nil {
 			return err
 		}
 	}
@@ -315,6 +322,27 @@ func (r *replayer) show(ctx context.Context, res *record.Result) error {
 	}
 	r.sink.Result(res.Result)
 	return nil
+}
+
+// output gives an output, which hosts that wrote the same share.
+func (r *replayer) output(ctx context.Context, id int64) (*output.Capture, error) {
+	if c := r.known[id]; c != nil {
+		return c, nil
+	}
+	const most = 5000
+	if len(r.known) >= most {
+		for _, c := range r.known {
+			c.Discard()
+		}
+		clear(r.known)
+	}
+	c := r.kept.Capture(-1)
+	if err := r.store.Output(ctx, id, captured{c}); err != nil {
+		c.Discard()
+		return nil, err
+	}
+	r.known[id] = c
+	return c, nil
 }
 
 // replayed makes what is written output of a host.
