@@ -45,6 +45,7 @@ func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
 		return nil, err
 	}
 	inv.LookUp(lookUpRuns(e))
+	addSecrets(inv.Hosts())
 	return inv, nil
 }
 

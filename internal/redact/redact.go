@@ -11,7 +11,6 @@
 package redact
 
 import (
-	"bytes"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -29,13 +28,9 @@ const least = 3
 type Set struct {
 	mu    sync.Mutex
 	known map[string]bool
-	forms atomic.Pointer[forms]
-}
-
-// forms are what is looked for. It does not change.
-type forms struct {
-	list    [][]byte
-	longest int
+	list  [][]byte              // all ways in which they may be written
+	forms atomic.Pointer[forms] // of list, or nil after it has changed
+	some  atomic.Bool           // there are secrets
 }
 
 // Add adds a secret to the set. Those that are shorter than three bytes are not
@@ -53,29 +48,32 @@ func (s *Set) Add(secret []byte) {
 		return
 	}
 	s.known[string(secret)] = true
-	next := &forms{}
-	unique := map[string]bool{}
-	for known := range s.known {
-		for _, form := range formsOf([]byte(known)) {
-			unique[string(form)] = true
-		}
-	}
-	for form := range unique {
-		next.list = append(next.list, []byte(form))
-		next.longest = max(next.longest, len(form))
-	}
-	s.forms.Store(next)
+	s.list = append(s.list, formsOf(secret)...)
+	s.forms.Store(nil)
+	s.some.Store(true)
 }
 
 // Empty says that there is nothing to look for.
-func (s *Set) Empty() bool { return s == nil || s.forms.Load() == nil }
+func (s *Set) Empty() bool { return s == nil || !s.some.Load() }
+
+// all gives what is to be looked for.
+func (s *Set) all() *forms {
+	if f := s.forms.Load(); f != nil {
+		return f
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := newForms(s.list)
+	s.forms.Store(f)
+	return f
+}
 
 // Bytes gives p with each secret replaced by Mark: p itself if it holds none.
 func (s *Set) Bytes(p []byte) []byte {
 	if s.Empty() {
 		return p
 	}
-	found := s.forms.Load().find(p)
+	found := s.all().find(p)
 	if len(found) == 0 {
 		return p
 	}
@@ -102,17 +100,7 @@ type span struct{ from, to int }
 // find gives the parts of p that hold secrets, in order; those that overlap are
 // one.
 func (f *forms) find(p []byte) []span {
-	var all []span
-	for _, form := range f.list {
-		for at := 0; ; {
-			i := bytes.Index(p[at:], form)
-			if i < 0 {
-				break
-			}
-			all = append(all, span{at + i, at + i + len(form)})
-			at += i + 1
-		}
-	}
+	all := f.each(p)
 	if len(all) < 2 {
 		return all
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os/exec"
 	"strings"
@@ -76,6 +77,25 @@ func TestBase64(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestManySecrets looks for more secrets than are looked for one by one, and
+// wants the same as for few.
+func TestManySecrets(t *testing.T) {
+	var few, many Set
+	few.Add([]byte(canary))
+	for i := range 2000 {
+		many.Add(fmt.Appendf(nil, "password-of-host-%d!", i))
+	}
+	many.Add([]byte(canary))
+	for _, text := range []string{"", "x", "no secret here", "before " + canary + " after", tasks.Quote(canary), canary + canary} {
+		if a, b := few.String(text), many.String(text); a != b {
+			t.Errorf("%q: %q of few, %q of many", text, a, b)
+		}
+	}
+	if got := many.String("is password-of-host-1234! or password-of-host-9999!"); got != "is "+Mark+" or password-of-host-9999!" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -44,7 +44,8 @@ func (w *writer) Close() error { return w.pass(true) }
 func (w *writer) pass(end bool) error {
 	var found []span
 	longest := 1
-	if f := w.set.forms.Load(); f != nil {
+	if !w.set.Empty() {
+		f := w.set.all()
 		found, longest = f.find(w.held), f.longest
 	}
 	upTo := len(w.held)
