@@ -54,7 +54,7 @@ func (o *historyListOptions) declare(c *cobra.Command) {
 	fs.BoolVar(&o.notOK, "not-ok", false, "only runs with a host that was not ok")
 	fs.StringVar(&o.host, "host", "", "only runs on the host of that `NAME`")
 	fs.StringVar(&o.command, "command", "", "only runs of exactly that `COMMAND`")
-	fs.StringVar(&o.kind, "kind", "", "only runs of that `KIND`: run, push, pull")
+	fs.StringVar(&o.kind, "kind", "", "only runs of that `KIND`: run, push, pull, shell")
 	fixedCompletion(c, "output", historyOutputs)
 	for _, flag := range []string{"number", "since", "host", "command", "kind"} {
 		_ = c.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
@@ -155,7 +155,7 @@ func writeRows(w io.Writer, rows [][]string, terminal bool, width int) error {
 
 // whatRan is a run on one line: its command, or for other kinds its words.
 func whatRan(run *record.Run) string {
-	if run.Kind != "run" {
+	if run.Kind != "run" && run.Kind != "shell" {
 		return render.SafeLine(strings.Join(run.Argv, " "))
 	}
 	return render.SafeLine(run.Command)

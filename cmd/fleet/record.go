@@ -24,8 +24,13 @@ import (
 type recordFlags struct{ off, detach bool }
 
 func (f *recordFlags) declare(c *cobra.Command) {
+	f.declareOff(c, "this run")
 	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id and leave the run to the background; 'fleet history show --follow' shows it")
-	c.Flags().BoolVar(&f.off, "no-record", false, "keep no record of this run; FLEET_RECORD=off for all")
+}
+
+// declareOff is declare for what cannot be detached.
+func (f *recordFlags) declareOff(c *cobra.Command, what string) {
+	c.Flags().BoolVar(&f.off, "no-record", false, "keep no record of "+what+"; FLEET_RECORD=off for all")
 }
 
 // recordedVariables change what the words of a command line mean.

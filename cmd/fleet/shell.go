@@ -20,6 +20,7 @@ type shellOptions struct {
 	connect   connectFlags
 	rollout   rolloutFlags
 	show      showFlags
+	record    recordFlags
 	become    becomeFlags
 	timeout   time.Duration
 	stop      bool
@@ -39,6 +40,7 @@ what runs, not the shell.
 
 On a terminal lines can be edited, and those of earlier times are kept in
 $XDG_STATE_HOME/fleet/shell_history, but for those that begin with a blank.
+Each command is recorded ('fleet history'), but for those too.
 Pasted lines are one command, and run when Enter is pressed.
 Lines may also come from a pipe or a file: then there is no prompt, what is
 wrong is told with its line number, and Ctrl-C ends all.`,
@@ -57,6 +59,7 @@ wrong is told with its line number, and Ctrl-C ends all.`,
 	o.connect.declare(c)
 	o.rollout.declare(c)
 	o.show.declare(c)
+	o.record.declareOff(c, "the commands")
 	o.become.declare(c)
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for each command on a host (default: no limit)")
 	c.Flags().BoolVar(&o.stop, "stop", false, "of lines from a pipe, run none after the first that does not end ok")

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"fleet/internal/engine"
 	"fleet/internal/event"
 	"fleet/internal/render"
 	"fleet/internal/shell"
+	"fleet/inventory"
 )
 
 // command runs one line on the target set.
@@ -42,12 +44,23 @@ func (b *broadcast) carry(ctx context.Context, req engine.Request, sink render.S
 		b.toldIdle = true
 		sink.Note(fmt.Sprintf("fleet: only %d connections are kept open: this process may open %d files (ulimit -n)", b.mostIdle, openFiles()))
 	}
+	typed := *b.e
+	typed.args = nil // there are no words that would do it again
+	flags := recordFlags{off: b.o.record.off || strings.HasPrefix(line, " ")}
+	kept, err := flags.begin(&typed, stop, sink, "shell", inventory.Fold(hostNames(req.Hosts)), hostNames(req.Hosts))
+	if err != nil {
+		return 0, err
+	}
+	if kept != nil {
+		defer kept.close()
+		sink, req.Keep, req.Begun = kept, true, kept.begun
+	}
 	b.ask.stopped = stop.first
 	b.voice.begin(sink)
 	defer b.voice.end()
 	b.session.Began(line)
 	var summary event.Summary
-	err := b.guarded(stop, func() (err error) {
+	err = b.guarded(stop, func() (err error) {
 		summary, err = carry(ctx, req, recorded{sink, b.session}, stop, "fleet: canceling; Ctrl-C again does not wait for it")
 		return err
 	})

@@ -425,6 +425,39 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestLockedStore has another process hold the store for longer than a run waits:
+// the run goes on, and what happened meanwhile is written afterwards.
+func TestLockedStore(t *testing.T) {
+	lockWait = 50 * time.Millisecond
+	defer func() { lockWait = 5 * time.Second }()
+	dir := t.TempDir()
+	tp := tape(t, Config{Dir: dir}, "a", "b", "c")
+	tp.begin("a")
+	s := reopened(t, dir)
+	tx, err := s.db.Begin() // takes the write lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	tp.begin("b") // by itself, when lockWait is over
+	tp.end("a", scheduler.OK, "of a")
+	if err := <-tp.warns; !strings.Contains(err.Error(), "locked") {
+		t.Errorf("told %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	tp.begin("c")
+	tp.end("b", scheduler.OK, "")
+	tp.end("c", scheduler.OK, "of c")
+	if err := tp.Finish(event.Summary{}); err == nil {
+		t.Error("the record is called whole")
+	}
+	run := find(t, s, tp.id)
+	if got := outcomes(t, s, run); len(got) != 3 || !strings.HasPrefix(got[0], "a ok") || got[1] != "b ok" || got[2] != "c ok of c" || run.Ending != Done {
+		t.Errorf("%q, %q", got, run.Ending)
+	}
+}
+
 func TestPrune(t *testing.T) {
 	dir := t.TempDir()
 	for i := range 3 {

@@ -24,8 +24,9 @@ var migrations embed.FS
 // last migration, which the store has as its user_version.
 const schema = 2
 
-// lockWait is how long another process may hold the store before we do without it.
-const lockWait = 5 * time.Second
+// lockWait is how long another process may hold the store before we do without
+// it. Tests wait less.
+var lockWait = 5 * time.Second
 
 // Store is the open record of one user. Its methods are safe for concurrent use,
 // also by several processes. Close it.
