@@ -41,6 +41,7 @@ type broadcast struct {
 	wrong    bool          // some line could not be carried out
 	internal bool          // a fault of fleet's own
 	ended    bool          // by a signal
+	hidden   bool          // the line at hand is not to be kept anywhere
 }
 
 // catch takes over the signals until release.
@@ -161,6 +162,7 @@ func (b *broadcast) line(ctx context.Context, l typedLine) (leave bool) {
 		if !b.person && b.o.show.verbose > 0 {
 			b.say(fmt.Sprintf("fleet: line %d: %s", l.number, l.text))
 		}
+		b.hidden = strings.HasPrefix(l.text, " ")
 		code, err = b.act(ctx, action)
 	}
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"fleet/internal/engine"
@@ -46,7 +45,7 @@ func (b *broadcast) carry(ctx context.Context, req engine.Request, sink render.S
 	}
 	typed := *b.e
 	typed.args = nil // there are no words that would do it again
-	flags := recordFlags{off: b.o.record.off || strings.HasPrefix(line, " ")}
+	flags := recordFlags{off: b.o.record.off || b.hidden}
 	kept, err := flags.begin(&typed, stop, sink, "shell", inventory.Fold(hostNames(req.Hosts)), hostNames(req.Hosts))
 	if err != nil {
 		return 0, err
