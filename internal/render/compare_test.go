@@ -63,6 +63,10 @@ func TestExpectSame(t *testing.T) {
 				t.Errorf("%s: %s", mode, out)
 			}
 		}
+		away := []host{{name: "a", outcome: scheduler.Unreachable, cause: bannerTimeout}}
+		if out, _ := show(t, mode, Options{ExpectSame: true}, away); strings.HasPrefix(mode, "json") && !strings.Contains(out, `"same":null`) {
+			t.Errorf("%s: nothing to compare: %s", mode, out)
+		}
 		same := []host{{name: "a", stdout: "x\n"}, {name: "b", stdout: "x\n"}}
 		out, err := show(t, mode, Options{ExpectSame: true}, same)
 		if strings.Contains(err, "same") || strings.HasPrefix(mode, "json") && !strings.Contains(out, `"same":true`) {

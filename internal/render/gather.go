@@ -161,9 +161,10 @@ func (b *base) Differ() bool {
 	return b.o.ExpectSame && b.gather != nil && len(b.gather.sorted()) > 1
 }
 
-// same says in JSON whether outputs are all the same: null if that was not asked.
+// same says in JSON whether outputs are all the same: null if that was not
+// asked, or if there are none to compare.
 func (b *base) same() string {
-	if !b.o.ExpectSame {
+	if !b.o.ExpectSame || len(b.gather.sorted()) == 0 {
 		return "null"
 	}
 	return strconv.FormatBool(!b.Differ())
