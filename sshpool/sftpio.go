@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync/atomic"
 )
 
 const (
@@ -17,7 +18,14 @@ const (
 	firstUnderWay = 8
 	maxUnderWay   = 4 << 20
 	mostUnderWay  = 128
+	// readBudget is what all reads of the process have under way together; each
+	// has minUnderWay in any case.
+	readBudget  = 96 << 20
+	minUnderWay = 256 << 10
 )
+
+// reads counts the long reads of the process that go on now.
+var reads atomic.Int64
 
 // span is a piece of a file that is still to be asked for.
 type span struct {
@@ -50,8 +58,10 @@ func (f *openFile) read(ctx context.Context, at, end int64, take func(at int64, 
 // them under way: what has been asked for comes as fast as it can.
 func (f *openFile) readPaced(ctx context.Context, at, end int64, piece int, take func(at int64, p []byte) error) (int64, error) {
 	r := &reading{f: f, next: at, end: end, chunk: smallChunk, short: piece, paced: piece > 0, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
+	reads.Add(1)
+	defer reads.Add(-1)
 	for {
-		for r.flying < r.allowed {
+		for r.flying < r.most() {
 			s, ok := r.pick()
 			if !ok {
 				break
@@ -73,6 +83,12 @@ func (f *openFile) readPaced(ctx context.Context, at, end int64, piece int, take
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// most is how many requests may be under way.
+func (r *reading) most() int {
+	share := max(min(maxUnderWay, readBudget/int(reads.Load())), minUnderWay)
+	return max(1, min(r.allowed, share/r.chunk))
 }
 
 func (r *reading) pick() (span, bool) {

@@ -80,13 +80,34 @@ type ask struct {
 	pooled bool // data may be from the pool: release is called
 }
 
-// dataPool has buffers for what is read of files.
-var dataPool = sync.Pool{New: func() any { return new([maxMessage]byte) }}
+// Buffers for what is read of files: of servers that give the least and of those
+// that give the most.
+var (
+	smallData = sync.Pool{New: func() any { return new([smallMessage]byte) }}
+	bigData   = sync.Pool{New: func() any { return new([maxMessage]byte) }}
+)
+
+const smallMessage = smallChunk + 4 // a chunk and its length
+
+// dataFor gives a buffer from the pools, if one of them is about as large.
+func dataFor(n int) []byte {
+	switch {
+	case n > smallMessage && n > maxMessage/4:
+		return bigData.Get().(*[maxMessage]byte)[:n]
+	case n > smallMessage/4 && n <= smallMessage:
+		return smallData.Get().(*[smallMessage]byte)[:n]
+	}
+	return make([]byte, n)
+}
 
 // release gives the data back.
 func (a *ask) release() {
-	if cap(a.data) == maxMessage {
-		dataPool.Put((*[maxMessage]byte)(a.data[:maxMessage]))
+	switch {
+	case !a.pooled:
+	case cap(a.data) == maxMessage:
+		bigData.Put((*[maxMessage]byte)(a.data[:maxMessage]))
+	case cap(a.data) == smallMessage:
+		smallData.Put((*[smallMessage]byte)(a.data[:smallMessage]))
 	}
 	a.data = nil
 }
@@ -200,8 +221,8 @@ func (l *sftpLink) readOne(in *bufio.Reader) error {
 	a := l.waiting[id]
 	l.mu.Unlock()
 	var body []byte
-	if a != nil && a.pooled && head[4] == fxpData && size > smallChunk/2 {
-		body = (*dataPool.Get().(*[maxMessage]byte))[:size-5]
+	if a != nil && a.pooled && head[4] == fxpData {
+		body = dataFor(int(size - 5))
 	} else {
 		body = make([]byte, size-5)
 	}

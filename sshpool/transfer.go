@@ -30,8 +30,9 @@ func (c *Conn) Files(ctx context.Context) (*Files, error) {
 	if err == nil {
 		return &Files{conn: c, sftp: s}, nil
 	}
-	if ctx.Err() != nil || !c.usable() {
-		return nil, err
+	var e *Error
+	if ctx.Err() != nil || !c.usable() || !errors.As(err, &e) || e.Kind != KindPermission && e.Kind != KindProtocol {
+		return nil, err // a host that is slow to answer is not one without SFTP
 	}
 	return c.filesByStream(ctx, err)
 }

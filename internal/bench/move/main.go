@@ -22,7 +22,7 @@ import (
 // options are the flags.
 type options struct {
 	user, key, knownHosts, addresses string
-	n, repeat                        int
+	n, fanout, repeat                int
 	get, verify, remove              bool
 	src, dst                         string
 }
@@ -42,6 +42,7 @@ func run(args []string) error {
 	fs.StringVar(&o.knownHosts, "known-hosts", "", "known_hosts file")
 	fs.StringVar(&o.addresses, "addresses", "", "file with an address:port a line")
 	fs.IntVar(&o.n, "n", 1, "how many of them")
+	fs.IntVar(&o.fanout, "fanout", 100, "how many of them at once")
 	fs.IntVar(&o.repeat, "repeat", 1, "how often, one after the other")
 	fs.BoolVar(&o.get, "get", false, "get SRC of the first host")
 	fs.BoolVar(&o.verify, "verify", false, "compare hashes")
@@ -71,7 +72,7 @@ func run(args []string) error {
 	return o.all(t, hosts[:o.n])
 }
 
-// all moves the file for all hosts at once.
+// all moves the file for all hosts.
 func (o *options) all(t sshpool.Target, hosts []string) error {
 	var src *sshpool.Source
 	if !o.get {
@@ -83,8 +84,13 @@ func (o *options) all(t sshpool.Target, hosts []string) error {
 	}
 	errs := make([]error, len(hosts))
 	var running sync.WaitGroup
+	places := make(chan struct{}, max(o.fanout, 1))
 	for i, addr := range hosts {
-		running.Go(func() { errs[i] = o.one(t, addr, src, i) })
+		places <- struct{}{}
+		running.Go(func() {
+			errs[i] = o.one(t, addr, src, i)
+			<-places
+		})
 	}
 	running.Wait()
 	return errors.Join(errs...)
