@@ -24,7 +24,7 @@ type hostsOptions struct {
 	why       string
 }
 
-var hostsOutputs = []string{"names", "folded", "json", "tree"}
+var hostsOutputs = []string{"names", "folded", "json", "tree", "groups", "regrouped"}
 
 func newHostsCommand(e *env) *cobra.Command {
 	o := &hostsOptions{}
@@ -107,6 +107,10 @@ func runHosts(e *env, o *hostsOptions, pattern string) error {
 		_, err = fmt.Fprintln(out, inventory.Fold(hostNames(hosts)))
 	case "json":
 		err = writeHostsJSON(out, hosts, o.vars)
+	case "groups":
+		err = writeGroups(out, inv, hosts)
+	case "regrouped":
+		err = writeRegrouped(out, inv, hosts)
 	case "tree":
 		err = writeTree(out, inv, hosts, o.vars)
 	default:

@@ -15,10 +15,9 @@ import (
 	"fleet/inventory/clustershell"
 )
 
-// Bounds of one upcall of groups.conf, and of all together.
+// Bounds of one upcall of groups.conf. All together have ScriptLimit.
 const (
 	upcallLimit  = 10 * time.Second
-	upcallsLimit = time.Minute
 	upcallOutput = 16 << 20 // bytes
 )
 
@@ -52,7 +51,11 @@ func readClusterShell(l *loader, it *item) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(l.ctx, upcallsLimit, fmt.Errorf("all upcalls together took longer than %v", upcallsLimit))
+	limit := l.ScriptLimit
+	if limit <= 0 {
+		limit = DefaultScriptLimit
+	}
+	ctx, cancel := context.WithTimeoutCause(l.ctx, limit, fmt.Errorf("all upcalls together took longer than %v", limit))
 	defer cancel()
 	o := clustershell.Options{
 		ReadFile: os.ReadFile, Wanted: l.Wanted,

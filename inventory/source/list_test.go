@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fleet/inventory"
 )
@@ -267,6 +268,29 @@ func TestClusterShell(t *testing.T) {
 	dir = write(t, "groups.conf", "[a]\nmap: echo oops >&2; exit 4\nlist: echo g\n")
 	if _, err := Load(t.Context(), Options{}, dir+"/groups.conf"); err == nil || !strings.Contains(err.Error(), "exit status 4: oops") {
 		t.Errorf("an upcall that fails: %v", err)
+	}
+}
+
+// TestUpcallBounds wants an end of upcalls that have none, and of all that they
+// started.
+func TestUpcallBounds(t *testing.T) {
+	for command, want := range map[string]string{
+		"sleep 600 & sleep 600; echo g": "all upcalls together took longer than 500ms",
+		"cat /dev/zero":                 fmt.Sprintf("wrote more than %d bytes", upcallOutput),
+	} {
+		dir := write(t, "groups.conf", "[a]\nmap: echo n\nlist: "+command+"\n")
+		o := Options{ScriptLimit: 500 * time.Millisecond}
+		if strings.HasPrefix(command, "cat") {
+			o.ScriptLimit = time.Minute
+		}
+		began := time.Now()
+		_, err := Load(t.Context(), o, dir+"/groups.conf")
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", command, err, want)
+		}
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("%s took %v", command, took)
+		}
 	}
 }
 
