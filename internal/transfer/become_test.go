@@ -49,6 +49,17 @@ func TestBecomeReal(t *testing.T) {
 	if err := do(&sshpool.Become{Method: "doas", Password: root.Password}); err == nil {
 		t.Error("by doas with a password: no error")
 	}
+	// What ann may write herself she needs nobody else for; the files are hers.
+	own := filepath.Join(filepath.Dir(src), "own")
+	if err := os.Mkdir(own, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(own, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	readable := filepath.Join(src, "sub")
+	h.mustPush(&Push{Sources: []string{readable + "/"}, Dst: own + "/copy"})
+	same(t, readable, own+"/copy")
 	pull := &Pull{Sources: []string{dst + "/sub/b"}, Dir: h.dir, Links: KeepLinks, MaxDepth: 100}
 	if err := pull.Prepare(hostNamed("h")); err != nil {
 		t.Fatal(err)

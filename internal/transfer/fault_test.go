@@ -78,6 +78,7 @@ func newCutter(t *testing.T, to int) *cutter {
 // TestPushCut cuts the connection at each tenth of a push: every file is the old
 // one or the new one, nothing is left behind, and the next push mends it.
 func TestPushCut(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t)
 	c := newCutter(t, s.Port)
 	old, fresh := map[string]string{}, map[string]string{}
@@ -156,6 +157,7 @@ func dialTrusting(t *testing.T, s *sshtest.Server, port int) *host {
 // TestPushToolsFail has tools of the host fail: the cause is typed, what was
 // there stays, and nothing is left behind.
 func TestPushToolsFail(t *testing.T) {
+	t.Parallel()
 	h, lie := liar(t)
 	src := t.TempDir()
 	write(t, src, map[string]string{"f": "newer", "g": "more"})
@@ -196,6 +198,7 @@ func TestPushToolsFail(t *testing.T) {
 // TestPushIsNeverWider looks at the stage while files are compared: nobody else
 // can enter it, and what is in it has its mode already.
 func TestPushIsNeverWider(t *testing.T) {
+	t.Parallel()
 	h, lie := liar(t)
 	lie(`exec /usr/bin/find "$@"`, `exec /bin/tar "$@"`)
 	log := filepath.Join(t.TempDir(), "log")
@@ -218,6 +221,7 @@ func TestPushIsNeverWider(t *testing.T) {
 
 // TestPushCanceled ends in the midst of a push, and the host cleans up.
 func TestPushCanceled(t *testing.T) {
+	t.Parallel()
 	h, lie := liar(t)
 	ready := filepath.Join(t.TempDir(), "ready")
 	lie(`exec /usr/bin/find "$@"`, `case $1 in --version) echo GNU; exit ;; esac; : >`+ready+`; cat >/dev/null; sleep 60 & wait`)
@@ -259,6 +263,7 @@ func pause(ctx context.Context) {
 
 // TestStaleStage removes what a host that went down has left.
 func TestStaleStage(t *testing.T) {
+	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t))
 	src, dst := t.TempDir(), t.TempDir()
 	write(t, src, map[string]string{"f": "newer"})

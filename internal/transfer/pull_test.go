@@ -79,6 +79,7 @@ func TestPullTree(t *testing.T) {
 
 // TestPullNames makes names safe, in a way that can be undone.
 func TestPullNames(t *testing.T) {
+	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t))
 	src := t.TempDir()
 	names := []string{"a\x1b[2J", "new\nline", `back\slash`, "no\xffutf8", "100%", "100%25", "ok", "\u202ertl", "-rf"}
@@ -104,6 +105,7 @@ func TestPullNames(t *testing.T) {
 // TestPullRefuses pulls a tree that no host should have: what is safe comes, the
 // rest is told, and nothing is written elsewhere.
 func TestPullRefuses(t *testing.T) {
+	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t))
 	src := t.TempDir()
 	write(t, src, map[string]string{"good": "1", "d/fine": "2", "abs": "-> /etc/passwd", "up": "-> ../../x",
@@ -285,6 +287,7 @@ func TestPullHostileStreams(t *testing.T) {
 // TestPullInTheWay leaves alone what lies here where something else is to be: a
 // link leads nowhere, whatever it leads to.
 func TestPullInTheWay(t *testing.T) {
+	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t))
 	src, out := t.TempDir(), t.TempDir()
 	write(t, src, map[string]string{"d/f": "new", "g": "new"})
@@ -299,6 +302,7 @@ func TestPullInTheWay(t *testing.T) {
 }
 
 func TestPullFlatAndPatterns(t *testing.T) {
+	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t))
 	src := t.TempDir()
 	write(t, src, map[string]string{"etc/hosts": "1", "log/a/x.err": "2", "log/a/x.log": "3", "log/y.err": "4"})

@@ -113,6 +113,7 @@ func filterOf(t *testing.T, exclude ...string) *Filter {
 
 // TestPushSparse keeps holes, where the host has a tool for that.
 func TestPushSparse(t *testing.T) {
+	t.Parallel()
 	h := servers(t)["openssh with GNU tools"](t)
 	src := sample(t)
 	h.mustPush(&Push{Sources: []string{src + "/"}, Dst: h.dir})
@@ -124,6 +125,7 @@ func TestPushSparse(t *testing.T) {
 
 // TestPushPlaces puts one file where its name and the host's folders say.
 func TestPushPlaces(t *testing.T) {
+	t.Parallel()
 	h := servers(t)["openssh with GNU tools"](t)
 	src := t.TempDir()
 	write(t, src, map[string]string{"f": "1", "g": "2", "d/x": "3"})
