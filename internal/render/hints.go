@@ -7,8 +7,8 @@ import (
 	"fleet/scheduler"
 )
 
-// hints say what to do about a cause, by its kind, and for timeouts by stage
-// ("timeout/banner"). Exit statuses and signals speak for themselves.
+// hints say what to do about a cause, by its kind and stage ("timeout/banner") or
+// else by its kind. Exit statuses and signals speak for themselves.
 var hints = map[string]string{
 	"dns":                 "names that do not resolve: `fleet hosts HOST --output json` shows the address that is used; set address in hosts.yaml if the name is not in DNS",
 	"refused":             "connection refused: nothing listens on that port, or a firewall rejects; -p or port in hosts.yaml sets another port",
@@ -37,6 +37,7 @@ var hints = map[string]string{
 	"become_denied":       "becoming another user is not allowed there, or takes a password (-K asks for it once), or another --become-method",
 	"remote_nospace":      "no space left on these hosts, or no inodes",
 	"permission":          "these hosts do not run commands for this user: a restricted account or key?",
+	"permission/command":  "look at --cwd: the folder is the host's, and the user of the command must be able to enter it",
 	"permission/transfer": "the login user may not read or write there",
 	"conn_lost/transfer":  "connections that ended while files were moved: each file is the old one or the new one, and the next run goes on from there",
 	"timeout/transfer":    "moving the file took longer than allowed; the next run goes on where this one was stopped",
@@ -64,11 +65,10 @@ var hints = map[string]string{
 
 // hintFor is the hint for a cause, empty if there is none.
 func hintFor(c scheduler.Cause) string {
+	own := hints[string(c.Kind)+"/"+string(c.Stage)]
 	switch {
-	case c.Kind == scheduler.KindTimeout:
-		return hints[string(c.Kind)+"/"+string(c.Stage)]
-	case c.Stage == scheduler.StageTransfer && hints[string(c.Kind)+"/transfer"] != "":
-		return hints[string(c.Kind)+"/transfer"]
+	case own != "" || c.Kind == scheduler.KindTimeout:
+		return own
 	case c.Kind == scheduler.KindConnLost && c.Stage != "" && c.Stage != scheduler.StageCommand:
 		return hints["conn_lost/early"]
 	}

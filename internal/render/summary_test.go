@@ -76,7 +76,7 @@ func TestHintsCoverKinds(t *testing.T) {
 		case "timeout":
 			stages = constants(t, "Stage")
 		case "permission":
-			stages = []string{"", "transfer"}
+			stages = []string{"", "command", "transfer"}
 		case "conn_lost":
 			stages = append(constants(t, "Stage"), "")
 		}
@@ -139,7 +139,7 @@ func TestUnstored(t *testing.T) {
 func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
 		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
-		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--straggler-after", "--straggler",
+		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--straggler-after", "--straggler", "--cwd",
 	}
 	found := 0
 	for key, h := range hints {
