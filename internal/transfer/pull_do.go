@@ -390,6 +390,9 @@ func (d *pulling) round(ctx context.Context, p *pullPart, want []*item, c *count
 	}
 	if d.Links == FollowLinks {
 		options = append(options, "-h")
+		if p.out.tar == "gnu" { // else it sends what it has sent under another name as a hard link
+			options = append(options, "--hard-dereference")
+		}
 	}
 	sums := d.sums(ctx, p, names)
 	res, err := d.far.fetch(ctx, p.base, options, names, func(h *tar.Header, r io.Reader) error {
