@@ -7,7 +7,8 @@ import (
 )
 
 // plainYAML reads the YAML that most inventories are written in: mappings in
-// block style, with words as keys and words or nothing as values. It makes the
+// block style, with words as keys and words, nothing, or one { } of words as
+// values. It makes the
 // nodes that the parser of YAML would, several times as fast. False for any text
 // in which there is more: quotes with escapes, lists, anchors, tags, texts of
 // several lines, or a mistake. FuzzPlainYAML holds it to that parser.
@@ -119,10 +120,10 @@ func (p *plainFile) entry() (key, value *yaml.Node, ok bool) {
 	switch bare {
 	case "":
 		return key, p.node(yaml.ScalarNode, "!!null", "", p.line, column), true
-	case "{}":
-		value = p.node(yaml.MappingNode, "!!map", "", p.line, column)
-		value.Style = yaml.FlowStyle
-		return key, value, true
+	}
+	if bare[0] == '{' {
+		value, ok = p.flow(bare, column)
+		return key, value, ok
 	}
 	text, style, end := plainWordAt(bare, false)
 	if end != len(bare) {
@@ -131,6 +132,45 @@ func (p *plainFile) entry() (key, value *yaml.Node, ok bool) {
 	value = p.node(yaml.ScalarNode, "!!str", text, p.line, column)
 	value.Style = style
 	return key, value, true
+}
+
+// flow reads {NAME: WORD, NAME: WORD} with words of letters, digits and few signs.
+func (p *plainFile) flow(text string, column int) (*yaml.Node, bool) {
+	m := p.node(yaml.MappingNode, "!!map", "", p.line, column)
+	m.Style = yaml.FlowStyle
+	if text[len(text)-1] != '}' {
+		return nil, false
+	}
+	end := len(text) - 1
+	for at := 1; at < end; {
+		stop := at + flowWord(text[at:])
+		if stop == at || !strings.HasPrefix(text[stop:], ": ") {
+			return nil, false
+		}
+		from := stop + 2
+		last := from + flowWord(text[from:])
+		if last == from || last != end && !strings.HasPrefix(text[last:], ", ") {
+			return nil, false
+		}
+		m.Content = append(m.Content,
+			p.node(yaml.ScalarNode, "!!str", text[at:stop], p.line, column+at),
+			p.node(yaml.ScalarNode, "!!str", text[from:last], p.line, column+from))
+		if at = last; last < end {
+			if at += 2; at >= end {
+				return nil, false
+			}
+		}
+	}
+	return m, true
+}
+
+// flowWord is the length of the word that a text begins with.
+func flowWord(text string) int {
+	n := 0
+	for n < len(text) && (isAlnum(text[n]) || n > 0 && text[n] == '-' || strings.IndexByte("_./", text[n]) >= 0) {
+		n++
+	}
+	return n
 }
 
 // plainWordAt reads the word that a text begins with, and gives where it ends:
