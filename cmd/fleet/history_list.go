@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -117,13 +118,22 @@ func writeRunsTable(w io.Writer, runs []*record.Run, terminal bool, width int) e
 	if len(runs) == 0 {
 		return nil
 	}
+	const roomy, endedRoom = 110, 28 // columns
+	layout, narrow := "2006-01-02 15:04", terminal && width < roomy
+	if narrow {
+		layout = "Jan _2 15:04"
+	}
 	rows := [][]string{{"RUN", "BEGAN", "TOOK", "ENDED", "COMMAND"}}
 	for _, run := range runs {
 		took := "-"
 		if !run.Running() {
 			took = shortTime(run.Wall)
 		}
-		rows = append(rows, []string{record.ShortID(run.ID), run.Began.Local().Format("2006-01-02 15:04"), took, endedAs(run), whatRan(run)})
+		ended := endedAs(run)
+		if narrow {
+			ended = render.Cut(ended, endedRoom)
+		}
+		rows = append(rows, []string{record.ShortID(run.ID), run.Began.Local().Format(layout), took, ended, whatRan(run)})
 	}
 	return writeRows(w, rows, terminal, width)
 }
@@ -133,18 +143,19 @@ func writeRows(w io.Writer, rows [][]string, terminal bool, width int) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
-			widths[i] = max(widths[i], len(cell))
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
 	for _, row := range rows {
 		var b strings.Builder
-		last := len(row) - 1
+		last, used := len(row)-1, 0
 		for i, cell := range row[:last] {
-			fmt.Fprintf(&b, "%-*s  ", widths[i], cell)
+			fmt.Fprintf(&b, "%-*s  ", widths[i], cell) // counts characters
+			used += widths[i] + 2
 		}
 		cell := row[last]
 		if terminal {
-			cell = render.Cut(cell, max(width-b.Len(), 20))
+			cell = render.Cut(cell, max(width-used, 10))
 		}
 		if _, err := fmt.Fprintln(w, b.String()+cell); err != nil {
 			return err
