@@ -20,7 +20,7 @@ func VaultFile(ctx context.Context, label, path string) ansible.VaultPassword {
 	return ansible.VaultPassword{Label: label, Get: func() ([]byte, error) {
 		it := &item{text: path, path: path}
 		if err := it.stat(); err != nil {
-			return nil, err
+			return nil, &Error{Source: path, Msg: fmt.Sprintf("open: %v", pathCause(errors.Unwrap(err))), Err: err}
 		}
 		var secret []byte
 		var err error

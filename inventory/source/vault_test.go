@@ -90,7 +90,7 @@ func TestVaultOracle(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 	_, err = Load(t.Context(), Options{VaultPasswords: []ansible.VaultPassword{file("", "nosuch")}}, dir+"/sealed")
-	if want := "vault password: " + dir + "/nosuch: read inventory: no such file"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "vault password: " + dir + "/nosuch: open: no such file"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
