@@ -22,8 +22,14 @@ func TestTranscripts(t *testing.T) {
 	for _, path := range paths {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			text, want := readScript(t, path)
-			events, got := parseScript(t, text).play()
+			script := parseScript(t, text)
+			events, got := script.play()
 			checkAccounts(t, events)
+			for _, r := range script.world.rules {
+				if !r.met {
+					t.Errorf("no op asked for the rule %s %s", r.host, r.op)
+				}
+			}
 			if _, again := parseScript(t, text).play(); again != got {
 				t.Errorf("second run differs:\n%s", cmp.Diff(got, again))
 			}

@@ -28,6 +28,7 @@ type rule struct {
 	err       string
 	canceling string // the error after a cancel
 	deaf      time.Duration
+	met       bool // an op asked for it
 }
 
 type pendingOp struct {
@@ -122,8 +123,9 @@ func (w *world) find(host string, op scheduler.Op) rule {
 	if e, ok := op.(scheduler.Exec); ok {
 		name += ":" + e.Command
 	}
-	for _, r := range w.rules {
+	for i, r := range w.rules {
 		if (r.host == "*" || r.host == host) && (r.op == word || r.op == name) {
+			w.rules[i].met = true
 			return r
 		}
 	}
