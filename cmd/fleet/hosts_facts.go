@@ -234,7 +234,11 @@ func (o *factsOptions) write(e *env, r *factsReport) error {
 	case o.all:
 		return facts.WriteAll(e.stdout, known, time.Now())
 	}
-	return facts.WriteText(e.stdout, known, inventory.Fold)
+	width := 0
+	if isTerminal(e.stdout) {
+		width = columns(e.stdout)
+	}
+	return facts.WriteText(e.stdout, known, inventory.Fold, width)
 }
 
 // factsJSON is a host as --output json shows it; docs/schema/facts.json is its schema.

@@ -140,6 +140,31 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestTextFitsTheScreen(t *testing.T) {
+	f := &Facts{OSName: "Debian GNU/Linux 12 (bookworm)", System: "Linux", Kernel: "6.1.0-31-amd64", Arch: "x86_64", CPUs: 4, Memory: &Memory{Total: 8 << 30}, Virt: "kvm"}
+	hosts := []Host{{"web01", f}, {"web02", f}, {"db1", &Facts{OS: "plan9\x1b[2J"}}}
+	var b strings.Builder
+	if err := WriteText(&b, hosts, inventory.Fold, 50); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(b.String()) {
+		if len(line) > 51 || strings.Contains(line, "\x1b") {
+			t.Errorf("%q", line)
+		}
+	}
+	b.Reset()
+	if err := WriteText(&b, hosts[:2], inventory.Fold, 20); err != nil || !strings.HasPrefix(b.String(), "web[01-02]:\n  Debian") {
+		t.Errorf("on a narrow screen: %q, %v", b.String(), err)
+	}
+	b.Reset()
+	if err := WriteText(&b, hosts, inventory.Fold, 50); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(b.String(), "web[01-02]: Debian GNU/Linux 12") || !strings.Contains(b.String(), "\ndb1: plan9") {
+		t.Errorf("got\n%s", b.String())
+	}
+}
+
 // silent is a sink that only keeps results.
 type silent struct{ results map[string]event.Result }
 
@@ -270,7 +295,7 @@ func FuzzAnswers(f *testing.F) {
 		}
 		var b strings.Builder
 		hosts := []Host{{"web01", facts}}
-		if err := errors.Join(WriteAll(&b, hosts, facts.At), WriteText(&b, hosts, inventory.Fold)); err != nil {
+		if err := errors.Join(WriteAll(&b, hosts, facts.At), WriteText(&b, hosts, inventory.Fold, 0)); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range b.String() {

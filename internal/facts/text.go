@@ -18,8 +18,9 @@ type Host struct {
 }
 
 // WriteText writes the facts as people read them: hosts that are alike in one
-// line, under their folded name. What hosts say is made safe for a terminal.
-func WriteText(w io.Writer, hosts []Host, fold func([]string) string) error {
+// line, under their folded name. What hosts say is made safe for a terminal; on
+// one of width columns, 0 if there is none, lines are broken between words.
+func WriteText(w io.Writer, hosts []Host, fold func([]string) string, width int) error {
 	alike := make(map[string][]string)
 	var order []string
 	for _, h := range hosts {
@@ -31,7 +32,15 @@ func WriteText(w io.Writer, hosts []Host, fold func([]string) string) error {
 	}
 	out := bufio.NewWriter(w)
 	for _, line := range order {
-		fmt.Fprintf(out, "%s: %s\n", fold(alike[line]), safe(line))
+		names, text := fold(alike[line])+": ", safe(line)
+		switch {
+		case width <= 0:
+			fmt.Fprintf(out, "%s%s\n", names, text)
+		case len(names) <= width/2:
+			fmt.Fprint(out, render.Wrap(names, text, width))
+		default:
+			fmt.Fprintf(out, "%s\n%s", strings.TrimSpace(names), render.Wrap("  ", text, width))
+		}
 	}
 	return out.Flush()
 }
