@@ -9,7 +9,7 @@
 //	push.go      doing it: pack.go writes the stream, apply.go says where all goes
 //	alone.go     a large file that is all there is to send; large.go, those of a tree
 //	             and those that are pulled: they go on where an earlier run stopped
-//	pull.go      the other way; want.go decides what is taken from a host, names.go
+//	pull.go      the other way; pull_here.go finds what is here already, want.go decides what is taken from a host, names.go
 //	             what it is called here, store.go writes it
 //	diff.go      what would change, as text
 //	failure.go   what went wrong, from what the host's tools say

@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -26,6 +26,9 @@ type pulling struct {
 	store *store // nil in a dry run
 	parts []*pullPart
 
+	seen    *os.Root // the folder of this machine that was looked at last
+	seenDir string
+
 	refused []refusal
 	missing *Failure // the first of what did not come
 	lacking int      // how many files did not come
@@ -42,6 +45,7 @@ type pullPart struct {
 }
 
 func (d *pulling) do(ctx context.Context) error {
+	defer d.unsee()
 	for _, source := range d.host.sources {
 		part, err := d.look(ctx, source)
 		if err != nil {
@@ -174,89 +178,6 @@ func (d *pulling) flatten() error {
 		return &Failure{Kind: scheduler.KindConflict, Text: fmt.Sprintf("--flat is for one file from each host, and these are %d", len(files))}
 	}
 	files[0].here, files[0].same = d.host.flat, nil
-	return nil
-}
-
-// compare finds out whose content is needed.
-func (d *pulling) compare(ctx context.Context, p *pullPart) error {
-	var unsure []*item
-	p.items = slices.DeleteFunc(p.items, func(it *item) bool {
-		info, err := d.lstat(it.here)
-		switch {
-		case it.Kind == Folder:
-			if err == nil && !info.IsDir() {
-				d.refused = append(d.refused, refusal{it.Path, refusedHere})
-				return true
-			}
-			if err != nil {
-				d.did.Folders++
-			}
-			return false
-		case err == nil && info.IsDir():
-			d.refused = append(d.refused, refusal{it.Path, refusedHere})
-			return true
-		case err == nil && d.unchanged(it, info):
-			it.kept = true
-			if !d.Checksum || it.Kind == Link {
-				d.did.Skipped++
-				return it.same == nil
-			}
-			unsure = append(unsure, it)
-		}
-		if it.Kind == File && it.same == nil {
-			p.fetch = append(p.fetch, it)
-			p.bytes += it.Size
-		}
-		return false
-	})
-	return d.settle(ctx, p, unsure)
-}
-
-// lstat looks at a file of this machine.
-func (d *pulling) lstat(here string) (fs.FileInfo, error) {
-	if d.root == nil {
-		return nil, fs.ErrNotExist
-	}
-	return d.root.Lstat(path.Join(d.host.dir, here))
-}
-
-// unchanged says that a file or link is here as it is on the host, as far as
-// size and time tell; with Checksum, that it has the same size.
-func (d *pulling) unchanged(it *item, info fs.FileInfo) bool {
-	if it.Kind == Link {
-		target, err := d.root.Readlink(path.Join(d.host.dir, it.here))
-		return err == nil && target == it.Target
-	}
-	if !info.Mode().IsRegular() || info.Size() != it.Size || modeBits(info.Mode()) != it.Mode&0o777 {
-		return false
-	}
-	return d.Checksum || info.ModTime().Unix() == it.ModTime
-}
-
-// settle leaves out files whose digests are the same.
-func (d *pulling) settle(ctx context.Context, p *pullPart, unsure []*item) error {
-	if len(unsure) == 0 {
-		return nil
-	}
-	var names []string
-	for _, it := range unsure {
-		names = append(names, it.Path)
-	}
-	sums, err := d.far.digests(ctx, p.base, p.out.sum, names)
-	if err != nil {
-		return err
-	}
-	for _, it := range unsure {
-		there, ok := sums[it.Path]
-		here, err := d.digestHere(it.here)
-		if !ok || err != nil || here != there {
-			continue
-		}
-		d.did.Skipped++
-		p.items = slices.DeleteFunc(p.items, func(x *item) bool { return x == it })
-		p.fetch = slices.DeleteFunc(p.fetch, func(x *item) bool { return x == it })
-		p.bytes -= it.Size
-	}
 	return nil
 }
 
