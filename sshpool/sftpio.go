@@ -22,6 +22,9 @@ const (
 	// has minUnderWay in any case.
 	readBudget  = 96 << 20
 	minUnderWay = 256 << 10
+	// maxAhead is how far a read asks beyond the first byte that has not come: a
+	// server that never gives that, and all else, would have us keep all else.
+	maxAhead = 4 * maxUnderWay
 )
 
 // reads counts the long reads of the process that go on now.
@@ -43,6 +46,8 @@ type reading struct {
 	allowed int
 	paced   bool
 	again   []span // rest of what was answered short
+	got     ranges
+	full    int64 // all before has come
 	flying  int
 	done    chan *ask
 }
@@ -57,7 +62,7 @@ func (f *openFile) read(ctx context.Context, at, end int64, take func(at int64, 
 // readPaced is read in requests of piece bytes, if that is not 0, with few of
 // them under way: what has been asked for comes as fast as it can.
 func (f *openFile) readPaced(ctx context.Context, at, end int64, piece int, take func(at int64, p []byte) error) (int64, error) {
-	r := &reading{f: f, next: at, end: end, chunk: smallChunk, short: piece, paced: piece > 0, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
+	r := &reading{f: f, next: at, full: at, end: end, chunk: smallChunk, short: piece, paced: piece > 0, allowed: firstUnderWay, done: make(chan *ask, mostUnderWay+1)}
 	reads.Add(1)
 	defer reads.Add(-1)
 	for {
@@ -99,7 +104,7 @@ func (r *reading) pick() (span, bool) {
 			return s, true
 		}
 	}
-	if r.next >= r.end {
+	if r.next >= r.end || r.next >= r.full+maxAhead {
 		return span{}, false
 	}
 	if r.chunk = int(r.f.s.link.maxRead.Load()); r.short > 0 {
@@ -143,6 +148,8 @@ func (r *reading) answer(a *ask, take func(int64, []byte) error) error {
 	if err := take(a.tag, p); err != nil {
 		return err
 	}
+	r.got.add(a.tag, int64(len(p)))
+	r.full = r.got.from(r.full)
 	if rest := a.size - len(p); rest > 0 {
 		r.again = append(r.again, span{a.tag + int64(len(p)), rest})
 		r.short = max(len(p), 512)
