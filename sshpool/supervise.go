@@ -213,7 +213,7 @@ func (r *running) look(is remote.Began) *remote.Report {
 		case <-ctx.Done():
 		}
 	}()
-	line := remote.Look(r.sup.nonce, is, r.sup.polled(), limit)
+	line := remote.Look(&r.sup.spec, r.sup.nonce, is, limit)
 	for range looks {
 		var out bytes.Buffer
 		_, err := r.c.Exec(ctx, line, &out, nil)

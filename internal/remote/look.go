@@ -8,7 +8,8 @@ import (
 
 // look waits for the guard to have done its work, then tells what is left of the
 // command. Flag e asks the guard for that first, by a folder: it may be another
-// user's, who takes no signal from us.
+// user's, who takes no signal from us. Flag b says that the command is another
+// user's: where these are hidden (proc(5), hidepid) there is no answer.
 const look = `
 m=fleet-$2 f=$3 c=$4 r=$5 h=" "
 case $f in
@@ -31,6 +32,10 @@ while [ $r -gt 1 ]; do
 	sleep 0.1 2>/dev/null || sleep 1
 done
 [ -z "$x" ] || rmdir "$x/.$m"
+case $f in
+*b*)
+	[ -d /proc/1 ] || [ ! -d /proc/self ] || exit ;;
+esac
 t 2>/dev/null
 echo "$m end$v"
 `
@@ -38,12 +43,15 @@ echo "$m end$v"
 const lookPrefix = `exec /bin/sh -c 'eval "$1"' fleet `
 
 // Look is what is sent, beside a command that was sent with nonce, to learn what
-// is left of it. With end the guard is asked to end the command first, which is
-// for commands that have the standard input. The answer comes within about limit.
-func Look(nonce string, is Began, end bool, limit time.Duration) string {
+// is left of it. The guard of a command that has the standard input is asked to end
+// it first. The answer comes within about limit.
+func Look(s *Spec, nonce string, is Began, limit time.Duration) string {
 	flags := "-"
-	if end {
+	if s.polled() {
 		flags += "e"
+	}
+	if s.Become != nil {
+		flags += "b"
 	}
 	return lookPrefix + words(pack(find+look), nonce, flags,
 		strconv.Itoa(is.PID), strconv.Itoa(is.Guard), seconds(limit))

@@ -154,7 +154,7 @@ func TestParseLine(t *testing.T) {
 			t.Errorf("%q is %+v", line, sent)
 		}
 	}
-	if sent, end, ok := ParseLook(Look(nonce, Began{12, 34}, true, time.Second)); !ok || !end || sent.Nonce != nonce {
+	if sent, end, ok := ParseLook(Look(&Spec{Stdin: true, Become: &Become{}}, nonce, Began{12, 34}, time.Second)); !ok || !end || sent.Nonce != nonce {
 		t.Errorf("%+v, %v, %v", sent, end, ok)
 	}
 }
