@@ -250,6 +250,9 @@ func (ro *rollout) ask(r *scheduler.Remote) error {
 	question := fmt.Sprintf("batch %d of %d is done (%s); go on with %s?", ro.begun, ro.batches, ro.sofar(), inventory.Fold(ro.names(ro.drawn, next)))
 	return r.Do(func(ctx context.Context) error {
 		yes, err := req.Gate.Ask(ctx, question)
+		if errors.Is(err, ErrInterrupted) {
+			<-ctx.Done() // by the run's own stop, which may be a moment behind: it counts
+		}
 		switch {
 		case err != nil:
 			return err
