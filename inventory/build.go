@@ -297,8 +297,10 @@ func mergePatches(weak, strong *patch) *patch {
 	if weak == nil {
 		return strong
 	}
-	out := &patch{given: weak.given | strong.given, Settings: weak.Settings, vars: mergeVars(weak.vars, strong.vars)}
-	strong.apply(&out.Settings)
+	out := &patch{vars: mergeVars(weak.vars, strong.vars)}
+	all := weak.settings()
+	strong.apply(&all)
+	out.put(weak.given|strong.given, &all)
 	out.templates = stronger(weak.templates, strong.given, strong.templates)
 	return out
 }

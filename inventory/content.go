@@ -246,8 +246,9 @@ func (e Entry) Setting(name string, at Mark, words ...string) error {
 		return rep.list[0]
 	}
 	p := e.patch()
-	trial.apply(&p.Settings)
-	p.given |= trial.given
+	all := p.settings()
+	trial.apply(&all)
+	p.put(p.given|trial.given, &all)
 	p.keys = append(p.keys, trial.keys...)
 	return nil
 }
@@ -255,13 +256,13 @@ func (e Entry) Setting(name string, at Mark, words ...string) error {
 // SetPassword gives the entry the password of the login.
 func (e Entry) SetPassword(secret Secret, at Mark) {
 	p := e.patch()
-	p.Password, p.given = secret, p.given|fieldPassword
+	p.more().Password, p.given = secret, p.given|fieldPassword
 	p.note("password", true, at)
 }
 
 // SetBecomePassword gives the entry the password that becoming another user takes.
 func (e Entry) SetBecomePassword(secret Secret, at Mark) {
 	p := e.patch()
-	p.BecomePassword, p.given = secret, p.given|fieldBecomePassword
+	p.more().BecomePassword, p.given = secret, p.given|fieldBecomePassword
 	p.note("become_password", true, at)
 }

@@ -96,7 +96,7 @@ func (r *reader) checkGroupName(key *yaml.Node) bool {
 
 // checkPatch looks at fields that mean something together.
 func (r *reader) checkPatch(p *patch, n *yaml.Node) {
-	if len(p.Jump) > 0 && p.ProxyCommand != "" {
+	if p.rest != nil && len(p.rest.Jump) > 0 && p.rest.ProxyCommand != "" {
 		r.bad(n, "proxy_command", "jump and proxy_command exclude each other", "")
 	}
 }

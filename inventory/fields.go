@@ -25,39 +25,39 @@ func (r *reader) setting(p *patch, e *hostEntry, key, n *yaml.Node) bool {
 	p.note(key.Value, true, markOf(key))
 	switch f {
 	case fieldAddress:
-		p.Address = r.address(e, n)
+		p.address = r.address(e, n)
 	case fieldPort:
-		p.Port = r.port(n)
+		p.port = r.port(n)
 	case fieldUser:
-		p.User = r.checked(n, "user", checkUser)
+		p.user = r.checked(n, "user", checkUser)
 	case fieldKey:
-		p.Key = r.list(n, "key", checkText)
+		p.more().Key = r.list(n, "key", checkText)
 	case fieldCertificate:
-		p.Certificate = r.list(n, "certificate", checkText)
+		p.more().Certificate = r.list(n, "certificate", checkText)
 	case fieldJump:
-		p.Jump = r.jump(n)
+		p.more().Jump = r.jump(n)
 	case fieldProxyCommand:
-		if p.ProxyCommand = r.checked(n, "proxy_command", checkText); p.ProxyCommand == "none" {
-			p.ProxyCommand = ""
+		if text := r.checked(n, "proxy_command", checkText); text != "none" {
+			p.more().ProxyCommand = text
 		}
 	case fieldBecome:
-		p.Become = r.yes(n, "become")
+		p.more().Become = r.yes(n, "become")
 	case fieldBecomeUser:
-		p.BecomeUser = r.checked(n, "become_user", checkUser)
+		p.more().BecomeUser = r.checked(n, "become_user", checkUser)
 	case fieldBecomeMethod:
-		p.BecomeMethod = r.oneOf(n, "become_method", "sudo", "su", "doas")
+		p.more().BecomeMethod = r.oneOf(n, "become_method", "sudo", "su", "doas")
 	case fieldHostKey:
-		p.HostKey = r.list(n, "hostkey", checkHostKey)
+		p.more().HostKey = r.list(n, "hostkey", checkHostKey)
 	case fieldKnownHosts:
-		p.KnownHosts = r.list(n, "known_hosts", checkText)
+		p.more().KnownHosts = r.list(n, "known_hosts", checkText)
 	case fieldConnectTimeout:
-		p.ConnectTimeout = r.duration(n, "connect_timeout")
+		p.more().ConnectTimeout = r.duration(n, "connect_timeout")
 	case fieldShell:
-		p.Shell = r.checked(n, "shell", checkText)
+		p.more().Shell = r.checked(n, "shell", checkText)
 	case fieldBecomePassFile:
-		p.BecomePassFile = r.checked(n, "become_pass_file", checkText)
+		p.more().BecomePassFile = r.checked(n, "become_pass_file", checkText)
 	case fieldBecomePassCommand:
-		p.BecomePassCommand = r.checked(n, "become_pass_command", checkText)
+		p.more().BecomePassCommand = r.checked(n, "become_pass_command", checkText)
 	}
 	return true
 }

@@ -66,6 +66,8 @@ type inherited struct {
 	groups []string
 	patch  *patch
 	ready  bool
+
+	settings Settings // those of patch
 }
 
 // layered is what one source says of a group.
@@ -112,7 +114,7 @@ func (b *builder) resolve() {
 		if !from.ready {
 			*from = b.inherit(state, parents)
 		}
-		h.Groups, h.Settings, h.Vars, h.given = from.groups, from.patch.Settings, from.patch.vars, from.patch.given
+		h.Groups, h.Settings, h.Vars, h.given = from.groups, from.settings, from.patch.vars, from.patch.given
 		if waiting := b.applyEntries(int32(i), h, from.patch.templates, &shared); len(waiting) > 0 {
 			h.fill(waiting)
 		}
@@ -137,16 +139,20 @@ func (b *builder) applyEntries(i int32, h *Host, waiting []template, shared *var
 		if e.patch == nil {
 			continue
 		}
-		e.patch.apply(&h.Settings)
-		h.given |= e.patch.given
-		waiting = stronger(waiting, e.patch.given, e.patch.templates)
+		own := e.patch.own()
+		own.apply(&h.Settings)
+		h.given |= own.given
+		waiting = stronger(waiting, own.given, own.templates)
 		if e.addresses != nil {
 			h.Address = b.address[i]
 		}
 		if b.own[i] >= 0 {
-			h.Vars = shared.merge(h.Vars, e.patch.vars, b.members.state[i], id)
+			h.Vars = shared.merge(h.Vars, own.vars, b.members.state[i], id)
+			if e.names.set == nil && len(own.vars) > 0 { // none but this host's: one map serves both
+				e.patch.vars, e.patch.widened = h.Vars, true
+			}
 		} else {
-			h.Vars = mergeVars(h.Vars, e.patch.vars)
+			h.Vars = mergeVars(h.Vars, own.vars)
 		}
 	}
 	return waiting
@@ -172,6 +178,7 @@ func (b *builder) inherit(state int32, parents [][]int32) inherited {
 		in.groups = append(in.groups, g.Name)
 	}
 	b.saidOfGroups(all, func(_ *Group, p *patch) { in.patch = mergePatches(in.patch, p) })
+	in.settings = in.patch.settings()
 	return in
 }
 

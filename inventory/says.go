@@ -45,11 +45,12 @@ func (p *patch) says(out []Saying, by, address string) []Saying {
 	if p == nil {
 		return out
 	}
+	settings := p.settings()
 	for _, k := range p.keys {
 		s := Saying{Name: k.name, Setting: k.setting, By: by, At: Position{p.file, int(k.line), int(k.column)}}
 		if k.setting {
 			f, _ := fieldByName(k.name)
-			if s.Value = p.value(f); f == fieldAddress && address != "" {
+			if s.Value = settings.value(f); f == fieldAddress && address != "" {
 				s.Value = address
 			}
 			for i := range p.templates {

@@ -86,10 +86,16 @@ func fieldByName(name string) (field, bool) {
 func (f field) isSecret() bool { return f >= fieldPassword }
 
 // patch is what one entry says: the settings named by given, and variables.
+// There is one for every host that an inventory says something of: what few of
+// them have is apart.
 type patch struct {
-	given field
-	Settings
-	vars map[string]any
+	given   field
+	widened bool // vars are those of the host, and those of p among them
+	address string
+	port    int
+	user    string
+	rest    *Settings // all others; nil: none is given
+	vars    map[string]any
 	// templates are settings of given that wait for their variables.
 	templates []template
 	file      string
@@ -112,26 +118,75 @@ func (p *patch) note(name string, setting bool, at Mark) {
 // to one question, and so are BecomePassFile and BecomePassCommand: the stronger
 // entry's answer takes the other away.
 func (p *patch) apply(s *Settings) {
-	set(p, fieldAddress, &s.Address, p.Address)
-	set(p, fieldPort, &s.Port, p.Port)
-	set(p, fieldUser, &s.User, p.User)
-	set(p, fieldKey, &s.Key, p.Key)
-	set(p, fieldCertificate, &s.Certificate, p.Certificate)
+	set(p, fieldAddress, &s.Address, p.address)
+	set(p, fieldPort, &s.Port, p.port)
+	set(p, fieldUser, &s.User, p.user)
+	if p.given&^fieldsApart == 0 {
+		return
+	}
+	rest := p.rest
+	if rest == nil { // templates only
+		rest = &Settings{}
+	}
+	set(p, fieldKey, &s.Key, rest.Key)
+	set(p, fieldCertificate, &s.Certificate, rest.Certificate)
 	if p.given&(fieldJump|fieldProxyCommand) != 0 {
-		s.Jump, s.ProxyCommand = p.Jump, p.ProxyCommand
+		s.Jump, s.ProxyCommand = rest.Jump, rest.ProxyCommand
 	}
-	set(p, fieldBecome, &s.Become, p.Become)
-	set(p, fieldBecomeUser, &s.BecomeUser, p.BecomeUser)
-	set(p, fieldBecomeMethod, &s.BecomeMethod, p.BecomeMethod)
-	set(p, fieldHostKey, &s.HostKey, p.HostKey)
-	set(p, fieldKnownHosts, &s.KnownHosts, p.KnownHosts)
-	set(p, fieldConnectTimeout, &s.ConnectTimeout, p.ConnectTimeout)
-	set(p, fieldShell, &s.Shell, p.Shell)
+	set(p, fieldBecome, &s.Become, rest.Become)
+	set(p, fieldBecomeUser, &s.BecomeUser, rest.BecomeUser)
+	set(p, fieldBecomeMethod, &s.BecomeMethod, rest.BecomeMethod)
+	set(p, fieldHostKey, &s.HostKey, rest.HostKey)
+	set(p, fieldKnownHosts, &s.KnownHosts, rest.KnownHosts)
+	set(p, fieldConnectTimeout, &s.ConnectTimeout, rest.ConnectTimeout)
+	set(p, fieldShell, &s.Shell, rest.Shell)
 	if p.given&(fieldBecomePassFile|fieldBecomePassCommand) != 0 {
-		s.BecomePassFile, s.BecomePassCommand = p.BecomePassFile, p.BecomePassCommand
+		s.BecomePassFile, s.BecomePassCommand = rest.BecomePassFile, rest.BecomePassCommand
 	}
-	set(p, fieldPassword, &s.Password, p.Password)
-	set(p, fieldBecomePassword, &s.BecomePassword, p.BecomePassword)
+	set(p, fieldPassword, &s.Password, rest.Password)
+	set(p, fieldBecomePassword, &s.BecomePassword, rest.BecomePassword)
+}
+
+// fieldsApart are the settings that a patch has fields of its own for.
+const fieldsApart = fieldAddress | fieldPort | fieldUser
+
+// settings gives all settings of p as one.
+func (p *patch) settings() (s Settings) {
+	p.apply(&s)
+	return s
+}
+
+// more is where the settings are that p has no field of its own for.
+func (p *patch) more() *Settings {
+	if p.rest == nil {
+		p.rest = &Settings{}
+	}
+	return p.rest
+}
+
+// put takes those of given from s.
+func (p *patch) put(given field, s *Settings) {
+	p.given |= given
+	p.address, p.port, p.user = s.Address, s.Port, s.User
+	if given&^fieldsApart != 0 {
+		rest := *s
+		p.rest = &rest
+	}
+}
+
+// own gives p with no other vars than it says itself.
+func (p *patch) own() *patch {
+	if p == nil || !p.widened {
+		return p
+	}
+	out := *p
+	out.widened, out.vars = false, make(map[string]any)
+	for _, k := range p.keys {
+		if !k.setting {
+			out.vars[k.name] = p.vars[k.name]
+		}
+	}
+	return &out
 }
 
 func set[T any](p *patch, f field, to *T, from T) {

@@ -77,9 +77,9 @@ func (h *Host) setText(t *template, text string) error {
 	p := &patch{}
 	switch t.setting {
 	case fieldPassword:
-		p.Password = NewSecret(text)
+		p.more().Password = NewSecret(text)
 	case fieldBecomePassword:
-		p.BecomePassword = NewSecret(text)
+		p.more().BecomePassword = NewSecret(text)
 	default:
 		var rep report
 		r := &reader{rep: &rep, limit: MaxHosts}

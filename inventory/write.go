@@ -102,10 +102,10 @@ func (x *writer) own(i int32) *patch {
 	b := x.inv.from
 	var own *patch
 	for id := range b.entriesOf(i) {
-		own = mergePatches(own, b.entries[id].patch)
+		own = mergePatches(own, b.entries[id].patch.own())
 	}
 	if own != nil && own.given&fieldAddress != 0 && own.waiting()&fieldAddress == 0 {
-		own = mergePatches(own, &patch{given: fieldAddress, Settings: Settings{Address: x.inv.hosts[i].Address}})
+		own = mergePatches(own, &patch{given: fieldAddress, address: x.inv.hosts[i].Address})
 	}
 	return own
 }
@@ -241,22 +241,23 @@ func (x *writer) setting(p *patch, f, given field) *yaml.Node {
 	if given&f == 0 {
 		return nil
 	}
+	s := p.settings()
 	switch f {
 	case fieldJump:
-		if len(p.Jump) == 0 {
+		if len(s.Jump) == 0 {
 			return textNode("none")
 		}
-		return x.words(p.Jump)
+		return x.words(s.Jump)
 	case fieldProxyCommand:
-		return textNode(cmp.Or(p.ProxyCommand, "none"))
+		return textNode(cmp.Or(s.ProxyCommand, "none"))
 	case fieldPort:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(p.Port)}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: strconv.Itoa(s.Port)}
 	case fieldBecome:
-		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(p.Become)}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: strconv.FormatBool(s.Become)}
 	case fieldConnectTimeout:
-		return textNode(p.ConnectTimeout.String())
+		return textNode(s.ConnectTimeout.String())
 	}
-	switch v := p.value(f).(type) {
+	switch v := s.value(f).(type) {
 	case string:
 		return textNode(v)
 	case []string:
@@ -326,16 +327,18 @@ func (x *writer) compare(again *Inventory) map[int32]*patch {
 		if !ok {
 			continue
 		}
-		fix := &patch{Settings: h.Settings}
+		fix := &patch{}
+		var given field
 		for f := field(1); f < fieldPassword; f <<= 1 {
 			if text, ok := h.Settings.value(f).(string); ok && strings.Contains(text, "{{") {
 				x.secrets[fmt.Sprintf("%s of %s (it holds a template)", fieldNames()[bits.TrailingZeros32(uint32(f))], h.Name)] = true
 				continue
 			}
 			if h.given&f != 0 && (got.given&f == 0 || !sameValue(h.Settings.value(f), got.Settings.value(f))) {
-				fix.given |= f
+				given |= f
 			}
 		}
+		fix.put(given, &h.Settings)
 		for name, value := range h.Vars {
 			if other, ok := got.Vars[name]; (!ok || !reflect.DeepEqual(value, other)) && !hasSecret(value) {
 				if fix.vars == nil {
