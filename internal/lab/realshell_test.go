@@ -3,11 +3,17 @@
 package lab
 
 import (
+	"bufio"
+	"errors"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"fleet/internal/remote"
 )
 
 // TestRealShell runs commands of this machine, and sees that a closed channel
@@ -47,6 +53,79 @@ func TestRealShell(t *testing.T) {
 			t.Fatalf("process group %d outlives its channel", leader)
 		}
 	}
+}
+
+// TestRealShellSupervised runs a command with what stands in front of it: its guard
+// has the standard input and standard error until the first of these ends, and must
+// not keep the channel open.
+func TestRealShellSupervised(t *testing.T) {
+	l := start(t, Config{N: 1, RealShell: true})
+	c := dial(t, l, l.Hosts()[0])
+	s, out := supervised(t, c, "echo x; cd /nonexistent 2>/dev/null; exit 3")
+	ended := make(chan error, 1)
+	go func() {
+		out.Scan()
+		if got := out.Text(); got != "x" {
+			t.Errorf("output %q, want x", got)
+		}
+		ended <- s.Wait()
+	}()
+	select {
+	case err := <-ended:
+		var exit *ssh.ExitError
+		if !errors.As(err, &exit) || exit.ExitStatus() != 3 {
+			t.Errorf("%v, want exit status 3", err)
+		}
+	case <-time.After(far):
+		c.Close()
+		<-ended
+		t.Fatal("no end of a command that has ended")
+	}
+}
+
+// TestRealShellLifeline sees the guard of a supervised command end what left its
+// process group when the channel is closed.
+func TestRealShellLifeline(t *testing.T) {
+	l := start(t, Config{N: 1, RealShell: true})
+	c := dial(t, l, l.Hosts()[0])
+	s, out := supervised(t, c, "setsid sh -c 'echo $$; sleep 1000' & wait")
+	out.Scan()
+	leader, err := strconv.Atoi(out.Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	for deadline := time.Now().Add(far); groupAlive(leader); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			syscall.Kill(-leader, syscall.SIGKILL)
+			t.Fatalf("process group %d outlives its channel", leader)
+		}
+	}
+}
+
+// supervised starts a command with a lifeline; out gives its output.
+func supervised(t *testing.T, c *ssh.Client, command string) (s *ssh.Session, out *bufio.Scanner) {
+	t.Helper()
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.StdinPipe(); err != nil { // stays open
+		t.Fatal(err)
+	}
+	stdout, err := s.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := remote.Spec{Command: command, Grace: time.Second}
+	if err := s.Start(spec.Line("nonce")); err != nil {
+		t.Fatal(err)
+	}
+	out = bufio.NewScanner(stdout)
+	if !out.Scan() || !strings.HasPrefix(out.Text(), "fleet-nonce ") {
+		t.Fatalf("began with %q, %v", out.Text(), out.Err())
+	}
+	return s, out
 }
 
 // groupAlive reports whether a process group has a member.
