@@ -175,15 +175,16 @@ func (s *selection) asker(c *condition) (ask func(*Host) (any, error), ok bool) 
 
 func (s *selection) unknownName(c *condition) error {
 	e := s.fail(c.from, c.from+len(c.name), fmt.Sprintf("no variable, setting or fact %q", abbreviate(c.name)), "")
-	e.Hint = didYouMean(c.name, s.conditionNames())
+	e.Hint = didYouMean(c.name, s.inv.ConditionNames())
 	return e
 }
 
-// conditionNames are all that conditions may ask for.
-func (s *selection) conditionNames() iter.Seq[string] {
+// ConditionNames gives, sorted, all that conditions in patterns may ask for:
+// variables, settings and facts.
+func (inv *Inventory) ConditionNames() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		names := make(map[string]bool)
-		for _, h := range s.inv.hosts {
+		for _, h := range inv.hosts {
 			for name := range h.Vars {
 				names[name] = true
 			}
@@ -191,8 +192,8 @@ func (s *selection) conditionNames() iter.Seq[string] {
 		for _, name := range hostFields {
 			names[name] = true
 		}
-		if s.inv.facts != nil {
-			for _, name := range s.inv.facts.Names() {
+		if inv.facts != nil {
+			for _, name := range inv.facts.Names() {
 				names[name] = true
 			}
 		}

@@ -53,7 +53,7 @@ func (l *leaver) leave() {
 // waits until that is on its own; done says that nothing is left to do. In the
 // second it has nothing more shown.
 func (f *recordFlags) detached(e *env) (done bool, err error) {
-	if !f.detach {
+	if !f.detach || e.rerun != nil && e.rerun.dry {
 		return false, nil
 	}
 	if _, off, err := retention(e); err != nil {

@@ -35,6 +35,9 @@ func (f *inventoryFlags) declare(c *cobra.Command) {
 
 // load reads the inventory that the flags, the environment or the usual places name.
 func (f *inventoryFlags) load(e *env) (*inventory.Inventory, error) {
+	if e.rerun != nil {
+		f.words.want(e.rerun.limits...)
+	}
 	sources := f.sources(e)
 	if len(sources) == 0 && len(f.words.words) == 0 {
 		return nil, usage(errors.New("no inventory: none of the usual files is there"),
@@ -155,7 +158,13 @@ func (f *inventoryFlags) completePattern(e *env) cobra.CompletionFunc {
 		for _, h := range inv.Hosts() {
 			offer(h.Name)
 		}
-		return offers, cobra.ShellCompDirectiveNoFileComp
+		if len(offers) > 0 || word == "" {
+			return offers, cobra.ShellCompDirectiveNoFileComp
+		}
+		for name := range inv.ConditionNames() { // os=debian
+			offer(name + "=")
+		}
+		return offers, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	}
 }
 

@@ -19,9 +19,15 @@ import (
 // rerun says that a command line is that of a recorded run, and on which hosts it
 // is carried out instead of those that it selects.
 type rerun struct {
-	of    string // id of the run
-	hosts []string
+	of     string // id of the run
+	hosts  []string
+	limits []string             // patterns that narrow hosts, of the inventory as it is now
+	tell   func(hosts []string) // what is to be done, once that is known; nil: it is told
+	dry    bool                 // and nothing more
 }
+
+// errShown ends a command line of which only the hosts were wanted.
+var errShown = errors.New("shown")
 
 // choose gives the hosts as the inventory has them now.
 func (r *rerun) choose(inv *inventory.Inventory) ([]*inventory.Host, error) {
@@ -38,12 +44,32 @@ func (r *rerun) choose(inv *inventory.Inventory) ([]*inventory.Host, error) {
 		return nil, usage(errors.New("the inventory does not have "+inventory.Fold(missing)+", where the run was"),
 			"--host PATTERN takes fewer of its hosts")
 	}
+	if len(r.limits) == 0 {
+		return hosts, nil
+	}
+	limits := choiceFlags{limits: r.limits}
+	hosts, err := limits.narrow(inv, hosts)
+	if err != nil {
+		return nil, err
+	}
+	if len(hosts) == 0 {
+		return nil, usagef("--limit leaves none of %s: %s", amount(len(r.hosts), "host"), inventory.Fold(r.hosts))
+	}
+	names := make([]string, len(hosts))
+	for i, h := range hosts {
+		names[i] = h.Name
+	}
+	r.tell(names)
+	if r.dry {
+		return nil, errShown
+	}
 	return hosts, nil
 }
 
 type rerunOptions struct {
 	failed, notOK, notRun, all bool
 	hosts                      string
+	limits                     []string
 	dry                        bool
 }
 
@@ -65,6 +91,7 @@ What was asked for at a prompt is asked for again. RUN is named as for 'fleet
 history'.`,
 		Example: `  fleet rerun last
   fleet rerun --failed last
+  fleet rerun --limit '@rack7&!db*' last
   fleet rerun --all --host 'web[01-05]' 7K3M9QZT`,
 		Args:              oneRun,
 		ValidArgsFunction: completeRun(e, 1),
@@ -77,8 +104,10 @@ history'.`,
 	fs.BoolVar(&o.notRun, "not-run", false, "on the hosts to which the command was never sent")
 	fs.BoolVar(&o.all, "all", false, "on all hosts of the run, also those that were ok")
 	fs.StringVar(&o.hosts, "host", "", "of these only those that `PATTERN` selects by their names")
+	fs.StringArrayVar(&o.limits, "limit", nil, "of these only those that `PATTERN` selects in the inventory as it is now, may be given again")
 	fs.BoolVarP(&o.dry, "show", "n", false, "only tell what would be run, and where")
 	_ = c.RegisterFlagCompletionFunc("host", cobra.NoFileCompletions) // fails for an undeclared flag only
+	_ = c.RegisterFlagCompletionFunc("limit", (&inventoryFlags{}).completePattern(e))
 	return c
 }
 
@@ -102,16 +131,25 @@ func runRerun(ctx context.Context, e *env, o *rerunOptions, word string) error {
 	case len(hosts) == 0:
 		return usage(fmt.Errorf("run %s: no host is left to run it on (%s)", record.ShortID(run.ID), endedAs(run)), "--all runs it on all its hosts again")
 	}
-	if os.Getenv(detachVariable) != "" { // the first process told what follows
-		return e.again(run, hosts)
+	again := &rerun{of: run.ID, hosts: hosts, limits: o.limits, dry: o.dry}
+	again.tell = func(hosts []string) {
+		tell(e.stderr, "fleet: ", fmt.Sprintf("again: fleet %s, on %d of %d hosts: %s",
+			render.SafeLine(tasks.QuoteAll(run.Argv)), len(hosts), run.Hosts, render.SafeLine(inventory.Fold(hosts))))
+		o.tellLeft(e, run, len(hosts))
 	}
-	tell(e.stderr, "fleet: ", fmt.Sprintf("again: fleet %s, on %d of %d hosts: %s",
-		render.SafeLine(tasks.QuoteAll(run.Argv)), len(hosts), run.Hosts, render.SafeLine(inventory.Fold(hosts))))
-	o.tellLeft(e, run, len(hosts))
+	if len(o.limits) > 0 { // only the inventory knows which hosts are left
+		if err := e.again(run, again); !errors.Is(err, errShown) {
+			return err
+		}
+		return nil
+	}
+	if os.Getenv(detachVariable) == "" { // else the first process told it
+		again.tell(hosts)
+	}
 	if o.dry {
 		return nil
 	}
-	return e.again(run, hosts)
+	return e.again(run, again)
 }
 
 // which is what the flags say of the hosts that are meant, or the word for the
@@ -176,14 +214,14 @@ func stoppedEarly(run *record.Run) bool {
 	return run.Ending != record.Done && run.Counts[scheduler.Skipped]+run.Counts[scheduler.Unreachable] > 0
 }
 
-// again carries out a recorded command line on some hosts, where and with which
+// again carries out a recorded command line once more, where and with which
 // variables it was.
-func (e *env) again(run *record.Run, hosts []string) error {
+func (e *env) again(run *record.Run, what *rerun) error {
 	if here, err := os.Getwd(); run.Dir != "" && (err != nil || here != run.Dir) {
 		if err := os.Chdir(run.Dir); err != nil {
 			return usage(fmt.Errorf("go to the folder of the run: %w", err))
 		}
-		if os.Getenv(detachVariable) == "" {
+		if os.Getenv(detachVariable) == "" && !what.dry {
 			tell(e.stderr, "fleet: ", "in "+render.SafeLine(run.Dir))
 		}
 	}
@@ -197,7 +235,7 @@ func (e *env) again(run *record.Run, hosts []string) error {
 		return e.getenv(name)
 	}
 	now.args = run.Argv
-	now.rerun = &rerun{of: run.ID, hosts: hosts}
+	now.rerun = what
 	root := newRootCommand(&now)
 	if c, _, err := root.Find(run.Argv); err != nil || !strings.HasPrefix(c.CommandPath(), "fleet "+run.Kind) {
 		return usage(fmt.Errorf("run %s: this fleet does not know its command", record.ShortID(run.ID)))

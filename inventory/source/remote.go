@@ -83,7 +83,8 @@ func (l *loader) readRemote(it *item) error {
 	}
 	var refused *refusedError
 	var broken *brokenHeaders
-	if kept == nil || errors.As(err, &refused) || errors.As(err, &broken) {
+	if kept == nil || badCertificate(err) || errors.As(err, &refused) || errors.As(err, &broken) {
+		f.last = kept
 		return f.failed(err)
 	}
 	if copyErr := l.readCopy(it, kept); copyErr != nil {
@@ -153,6 +154,7 @@ func shownURL(u *url.URL) string {
 type fetch struct {
 	Remote
 	url, shown string
+	last       *copyOf // that is not used; nil if there is none
 }
 
 // refusedError is an answer that is not to be replaced by a copy.
@@ -174,7 +176,7 @@ func (f *fetch) failed(err error) error {
 	case errors.As(err, &list):
 		return list
 	}
-	return &Error{Source: f.shown, Msg: "fetch inventory: " + flat(err), Err: err}
+	return &Error{Source: f.shown, Msg: "fetch inventory: " + flat(err), Way: f.wayOut(err), Err: err}
 }
 
 // get asks the source. It gives no copy where kept is still what there is.
