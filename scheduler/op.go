@@ -51,6 +51,7 @@ type Exec struct {
 type Become struct {
 	Method, User string // as in sshpool.Become
 	Password     func() string
+	Limit        time.Duration // as in sshpool.Become
 }
 
 // Do asks for F to be run beside the loop. It is the one way for a program to

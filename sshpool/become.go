@@ -21,7 +21,8 @@ import (
 // A password is sent once, and only when the host has asked for it, on the
 // channel: it is in no list of arguments, and not in the command's input. Where
 // the host wants a terminal for that (requiretty, doas), it gets one, and both
-// output streams come on Stdout; there is no Stdin then.
+// output streams come on Stdout. A command with Stdin gets no terminal: it fails
+// with KindBecomeDenied where that is wanted.
 type Become struct {
 	Method string // "sudo", "su" or "doas"; empty is "sudo"
 	User   string // empty is "root"
@@ -73,16 +74,33 @@ func (c *Conn) runBecome(ctx context.Context, cmd Command) (ExecResult, error) {
 	if err := cmd.Become.check(); err != nil {
 		return ExecResult{}, err
 	}
-	if cmd.PTY == nil && cmd.Become.remote().NeedsTerminal() {
+	asks := cmd.PTY == nil && cmd.Become.remote().NeedsTerminal()
+	switch {
+	case asks && cmd.Stdin != nil:
+		free := *cmd.Become // it may be that no password is needed
+		free.Password = nil
+		cmd.Become = &free
+	case asks:
 		cmd.PTY, cmd.terminal = rawTerminal(), true
 	}
 	res, denied, err := c.run(ctx, cmd)
-	if denied != remote.DeniedTerminal || cmd.PTY != nil || cmd.Stdin != nil {
+	wants := cmd.PTY == nil && (denied == remote.DeniedTerminal || asks && denied == remote.DeniedAsks)
+	if !wants {
 		return res, err
+	}
+	if cmd.Stdin != nil {
+		return res, noTerminal(cmd.Become)
 	}
 	cmd.PTY, cmd.terminal = rawTerminal(), true
 	res, _, err = c.run(ctx, cmd)
 	return res, err
+}
+
+// noTerminal is the error of a command whose input would have to pass a terminal,
+// which changes it. None of the input was sent.
+func noTerminal(b *Become) error {
+	return &Error{Op: opExec, Kind: KindBecomeDenied, Stage: StageBecome, Sent: true,
+		Text: string(b.remote().Method) + " wants a terminal, and a command that is sent input has none"}
 }
 
 // answer sends the password that the host asks for. It is false where there is

@@ -317,7 +317,7 @@ func (p *Poller) command(op scheduler.Exec, t Target) Command {
 		c.PTY = &PTY{Term: "xterm"}
 	}
 	if b := op.Become; b != nil {
-		c.Become = &Become{Method: b.Method, User: b.User, Password: b.Password}
+		c.Become = &Become{Method: b.Method, User: b.User, Password: b.Password, Limit: b.Limit}
 	}
 	if !op.Raw {
 		c.Supervise = &Supervision{KillAfter: op.KillAfter, KeepRunning: op.KeepRunning, Shell: op.Shell, Dir: op.Dir}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ type becomeFlags struct {
 	askPass     bool
 	passFile    string
 	passCommand string
+	timeout     time.Duration
 	set         func(flag string) bool
 }
 
@@ -34,6 +36,7 @@ func (f *becomeFlags) declare(c *cobra.Command) {
 	fs.BoolVarP(&f.askPass, "ask-become-pass", "K", false, "ask once for the password that this takes")
 	fs.StringVar(&f.passFile, "become-pass-file", "", "read it from `FILE`, - for standard input")
 	fs.StringVar(&f.passCommand, "become-pass-command", "", "take it from the first line that `COMMAND` of this machine writes")
+	fs.DurationVar(&f.timeout, "become-timeout", sshpool.DefaultBecomeLimit, "longest `TIME` until a host has made the user another")
 	fixedCompletion(c, "become-method", sshpool.BecomeMethods())
 }
 
@@ -53,8 +56,11 @@ func (f *becomeFlags) check(hosts []*inventory.Host) error {
 	case f.set("become-user") && (f.user == "" || strings.HasPrefix(f.user, "-") || strings.ContainsAny(f.user, "\n\x00")):
 		return usagef("--become-user %s: no name of a user", quoteWord(f.user))
 	}
+	if f.timeout <= 0 {
+		return usagef("--become-timeout %v: a limit is above zero", f.timeout)
+	}
 	on := f.on || !f.set("become") && slices.ContainsFunc(hosts, func(h *inventory.Host) bool { return h.Become })
-	for _, flag := range []string{"become-user", "become-method", "ask-become-pass", "become-pass-file", "become-pass-command"} {
+	for _, flag := range []string{"become-user", "become-method", "ask-become-pass", "become-pass-file", "become-pass-command", "become-timeout"} {
 		if !on && f.set(flag) {
 			return usage(fmt.Errorf("--%s without --become, and no host of these has become: true", flag), "-b runs commands as another user")
 		}
@@ -68,7 +74,7 @@ func (f *becomeFlags) apply(ctx context.Context, e *env, connect *connectFlags, 
 	if err := f.check(req.Hosts); err != nil {
 		return err
 	}
-	req.Become = engine.Become{Set: f.set("become"), On: f.on, User: f.user, Method: f.method, Secret: func(p []byte) { secrets.Add(p) }}
+	req.Become = engine.Become{Set: f.set("become"), On: f.on, User: f.user, Method: f.method, Limit: f.timeout, Secret: func(p []byte) { secrets.Add(p) }}
 	var password string
 	var err error
 	switch {

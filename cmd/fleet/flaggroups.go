@@ -19,7 +19,7 @@ var flagGroups = []struct {
 		pick seed source-timeout split vault-id vault-password-file`},
 	{"REACHING HOSTS", `answers ask-pass connect-timeout hostkeys interactive jump key known-hosts no-input pass-file port
 		ssh-config ssh-config-exec user`},
-	{"HOW THE COMMAND RUNS", `argv ask-become-pass become become-method become-pass-command become-pass-file become-user cwd env
+	{"HOW THE COMMAND RUNS", `argv ask-become-pass become become-method become-pass-command become-pass-file become-timeout become-user cwd env
 		keep-running kill-after raw script shell stdin timeout tty`},
 	{"ROLLOUT", `canary deadline delay fanout gate gate-host gate-timeout max-fail on-halt pause retries
 		retry-delay retry-on serial straggler straggler-after`},

@@ -43,6 +43,9 @@ func newSSHCommand(e *env) *cobra.Command {
 input, output and error passed through byte for byte. HOST is a host of the
 inventory, USER@HOST, or a pattern that selects just one host.
 
+It stays the user that logs in, also where the inventory has become: true; a
+warning says so.
+
 A shell gets a terminal where standard input is one; a command gets one with -t.
 On a terminal, typed at the beginning of a line: ~. leaves, ~? lists the others.
 
@@ -162,6 +165,9 @@ func runSSH(ctx context.Context, e *env, o *sshOptions, name string, words []str
 	v.cmd = sshpool.Command{Text: strings.Join(words, " "), Shell: len(words) == 0}
 	if o.argv {
 		v.cmd.Text = tasks.QuoteAll(words)
+	}
+	if host.Become && !o.forwards.only {
+		v.notes.Note("fleet: warning: " + host.Name + ": become: true in the inventory counts for nothing here: this is the login user; 'fleet run' and 'fleet shell' become another")
 	}
 	return v.run(ctx)
 }

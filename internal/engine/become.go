@@ -24,6 +24,9 @@ type Become struct {
 	User, Method string
 	// Password gives the password for all hosts; nil leaves that to the inventory.
 	Password func() string
+	// Limit is the longest until a command begins as the user; 0 is
+	// sshpool.DefaultBecomeLimit.
+	Limit time.Duration
 	// Secret is told each password that the inventory refers to. May be nil.
 	Secret func(password []byte)
 }
@@ -42,7 +45,7 @@ func (b *Become) of(ctx context.Context, hosts []*inventory.Host, expand func(st
 		if !on {
 			continue
 		}
-		to := &scheduler.Become{Method: cmp.Or(b.Method, h.BecomeMethod), User: cmp.Or(b.User, h.BecomeUser), Password: b.Password}
+		to := &scheduler.Become{Method: cmp.Or(b.Method, h.BecomeMethod), User: cmp.Or(b.User, h.BecomeUser), Password: b.Password, Limit: b.Limit}
 		if to.Password == nil {
 			password, err := b.password(ctx, h, read, expand)
 			if err != nil {
@@ -178,5 +181,5 @@ func poolBecome(b *scheduler.Become) *sshpool.Become {
 	if b == nil {
 		return nil
 	}
-	return &sshpool.Become{Method: b.Method, User: b.User, Password: b.Password}
+	return &sshpool.Become{Method: b.Method, User: b.User, Password: b.Password, Limit: b.Limit}
 }

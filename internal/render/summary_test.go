@@ -139,7 +139,8 @@ func TestUnstored(t *testing.T) {
 func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
 		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
-		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--straggler-after", "--straggler", "--cwd",
+		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--become-timeout", "--straggler-after", "--straggler", "--cwd",
+		"--stdin",
 	}
 	found := 0
 	for key, h := range hints {
