@@ -25,6 +25,15 @@ type commandFlags struct {
 }
 
 func (f *commandFlags) declare(c *cobra.Command) {
+	f.declareLasting(c)
+	fs := c.Flags()
+	fs.BoolVar(&f.tty, "tty", false, "give the command a terminal; all output is then standard output")
+	fs.StringVar(&f.stdin, "stdin", "", "have the command read `FILE`, - for standard input, on each host")
+	fs.StringVar(&f.script, "script", "", "run the script `FILE` of this machine, - for standard input, instead of COMMAND; ARGs are its arguments")
+}
+
+// declareLasting declares those that can hold for one command after the other.
+func (f *commandFlags) declareLasting(c *cobra.Command) {
 	fs := c.Flags()
 	f.set = fs.Changed
 	fs.DurationVar(&f.killAfter, "kill-after", 5*time.Second, "`TIME` from TERM to KILL where a command is ended: by -t, --deadline, Ctrl-C or a lost connection")
@@ -32,9 +41,6 @@ func (f *commandFlags) declare(c *cobra.Command) {
 	fs.StringVar(&f.shell, "shell", "", "`PATH` of the shell that reads COMMAND (default: the inventory's, else the user's login shell)")
 	fs.StringVar(&f.cwd, "cwd", "", "`FOLDER` of the host to run in, ~/x in the user's home")
 	fs.StringArrayVar(&f.env, "env", nil, "set a variable for the command, `NAME=VALUE`, or pass fleet's own on, NAME; may be given again")
-	fs.BoolVar(&f.tty, "tty", false, "give the command a terminal; all output is then standard output")
-	fs.StringVar(&f.stdin, "stdin", "", "have the command read `FILE`, - for standard input, on each host")
-	fs.StringVar(&f.script, "script", "", "run the script `FILE` of this machine, - for standard input, instead of COMMAND; ARGs are its arguments")
 	fs.BoolVar(&f.raw, "raw", false, "send COMMAND as it is, for devices and accounts without a POSIX shell; its end cannot be seen to")
 }
 

@@ -22,6 +22,7 @@ type shellOptions struct {
 	show      showFlags
 	record    recordFlags
 	become    becomeFlags
+	command   commandFlags
 	timeout   time.Duration
 	stop      bool
 }
@@ -61,6 +62,8 @@ wrong is told with its line number, and Ctrl-C ends all.`,
 	o.show.declare(c)
 	o.record.declareOff(c, "the commands")
 	o.become.declare(c)
+	o.command.declareLasting(c)
+	c.Flags().Lookup("cwd").Usage = "`FOLDER` of the hosts to begin in, as by ':cd FOLDER'"
 	c.Flags().DurationVarP(&o.timeout, "timeout", "t", 0, "longest `TIME` for each command on a host (default: no limit)")
 	c.Flags().BoolVar(&o.stop, "stop", false, "of lines from a pipe, run none after the first that does not end ok")
 	c.Flags().Lookup("deadline").Usage = "longest `TIME` for each line on all hosts (default: no limit)"
@@ -137,6 +140,16 @@ func (b *broadcast) prepare(ctx context.Context) error {
 	if err := b.o.rollout.apply(&engine.Request{}); err != nil {
 		return err
 	}
+	var err error
+	if b.how, err = b.o.command.how(); err != nil {
+		return err
+	}
+	if b.how.Payload, err = b.o.command.payload(b.e, nil); err != nil {
+		return err
+	}
+	if b.how.Dir = ""; b.o.command.cwd != "" { // the session's, which :cd changes
+		b.session.Chdir(shell.Dir{Path: b.o.command.cwd})
+	}
 	b.mostFanout, b.mostIdle = shareFiles(openFiles())
 	b.fanout(b.o.rollout.fanout)
 	b.catch()
@@ -148,7 +161,7 @@ func (b *broadcast) prepare(ctx context.Context) error {
 		if err != nil {
 			return b.giveUp(err)
 		}
-		asked := engine.Request{Hosts: b.session.Hosts()}
+		asked := engine.Request{Hosts: b.session.Hosts(), How: b.how}
 		if err := b.o.become.apply(ctx, b.e, &b.o.connect, &asked, b.ask); err != nil {
 			return b.giveUp(err)
 		}

@@ -28,6 +28,7 @@ type broadcast struct {
 	session *shell.Session
 	kept    *engine.Kept
 	become  engine.Become
+	how     scheduler.Exec
 	ask     *prompter
 	voice   voice
 	person  bool // somebody sits at a terminal

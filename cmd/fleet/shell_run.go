@@ -21,7 +21,7 @@ func (b *broadcast) command(ctx context.Context, line string) (int, error) {
 	}
 	hosts := b.session.Hosts()
 	req := engine.Request{
-		Kept: b.kept, Hosts: hosts, Command: b.session.Compose(line), Become: b.become, Timeout: b.o.timeout,
+		Kept: b.kept, Hosts: hosts, Command: b.session.Compose(line), How: b.how, Become: b.become, Timeout: b.o.timeout,
 		MaxOutput: b.o.show.maxOutput.bytes, Keep: render.NeedsCaptures(b.o.show.output),
 	}
 	stop := newInterrupts()

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +60,15 @@ func (b *Become) of(ctx context.Context, hosts []*inventory.Host, expand func(st
 		all[h.Name] = to
 	}
 	return all, nil
+}
+
+// checkRaw refuses to send a command alone to hosts where another user is wanted.
+func (req *Request) checkRaw(becomes map[string]*scheduler.Become) error {
+	if !req.How.Raw || req.Work != nil || len(becomes) == 0 {
+		return nil
+	}
+	return hinted(fmt.Errorf("a command that is sent alone (raw) cannot become another user; nothing was done on %s",
+		inventory.Fold(slices.Sorted(maps.Keys(becomes)))), "leave --raw out, or --become=false sends it as the login user")
 }
 
 // password is what the inventory has for a host; empty if it has none.

@@ -58,6 +58,9 @@ func New(ctx context.Context, req Request) (*Run, error) {
 	if err := req.Work.check(r.becomes); err != nil {
 		return nil, err
 	}
+	if err := req.checkRaw(r.becomes); err != nil {
+		return nil, err
+	}
 	reached := req.Hosts
 	if h := req.Gate.Host; h != nil && !slices.ContainsFunc(reached, func(x *inventory.Host) bool { return x.Name == h.Name }) {
 		reached = append(reached[:len(reached):len(reached)], h)
