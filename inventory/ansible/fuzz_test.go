@@ -169,6 +169,9 @@ func FuzzPlainYAML(f *testing.F) {
 
 func sameNodes(t *testing.T, data []byte, got, want *yaml.Node) {
 	t.Helper()
+	if isFolded(got) {
+		got = openPlain(got)
+	}
 	null := got.Tag == "!!null" && isNull(want)
 	if !null && (got.Kind != want.Kind || got.Value != want.Value || got.Style != want.Style || got.Line != want.Line || got.Column != want.Column || len(got.Content) != len(want.Content)) {
 		t.Fatalf("%q:\ngot  %+v\nwant %+v", data, got, want)

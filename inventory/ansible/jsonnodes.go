@@ -15,6 +15,12 @@ func jsonNodes(text string) *yaml.Node {
 	return p.value()
 }
 
+// openJSON makes the nodes of a mapping that jsonNodes folded.
+func openJSON(n *yaml.Node) *yaml.Node {
+	p := &jsonText{text: n.Value, line: n.Line, chars: n.Column - 1, whole: true}
+	return p.value()
+}
+
 // jsonText is valid JSON being read.
 type jsonText struct {
 	text  string
@@ -22,6 +28,8 @@ type jsonText struct {
 	line  int
 	seen  int // position up to which characters of the line are counted
 	chars int // and their number
+	depth int
+	whole bool // nothing is folded
 }
 
 func (p *jsonText) space() byte {
@@ -47,7 +55,11 @@ func (p *jsonText) node(kind yaml.Kind, tag string) *yaml.Node {
 func (p *jsonText) value() *yaml.Node {
 	switch p.space() {
 	case '{':
-		return p.list(p.node(yaml.MappingNode, "!!map"), '}')
+		n := p.node(yaml.MappingNode, "!!map")
+		if p.whole || p.depth == 0 || !p.fold(n) {
+			p.list(n, '}')
+		}
+		return n
 	case '[':
 		return p.list(p.node(yaml.SequenceNode, "!!seq"), ']')
 	case '"':
@@ -70,13 +82,47 @@ func (p *jsonText) value() *yaml.Node {
 	return n
 }
 
+// fold keeps the mapping that begins here as its text, if that is short.
+func (p *jsonText) fold(n *yaml.Node) bool {
+	end, open, quoted := p.pos, 0, false
+	for last := min(len(p.text), p.pos+maxFolded); ; end++ {
+		if end == last {
+			return false
+		}
+		switch c := p.text[end]; {
+		case quoted && c == '\\':
+			end = min(end+1, last-1)
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{':
+			open++
+		case c == '}':
+			open--
+		}
+		if open == 0 {
+			break
+		}
+	}
+	end++
+	n.Value = p.text[p.pos:end]
+	if lines := strings.Count(n.Value, "\n"); lines > 0 {
+		p.line += lines
+		p.seen, p.chars = p.pos+strings.LastIndexByte(n.Value, '\n')+1, 0
+	}
+	p.pos = end
+	return true
+}
+
 // list reads the values of a list or mapping.
 func (p *jsonText) list(n *yaml.Node, end byte) *yaml.Node {
 	p.pos++
+	p.depth++
 	for p.pos < len(p.text) {
 		switch p.space() {
 		case end:
 			p.pos++
+			p.depth--
 			return n
 		case ',', ':':
 			p.pos++

@@ -18,7 +18,8 @@ func plainYAML(data []byte) (*yaml.Node, bool) {
 			return nil, false
 		}
 	}
-	p := &plainFile{rest: string(data)}
+	p := &plainFile{all: string(data)}
+	p.rest = p.all
 	if !p.next() || p.indent != 0 {
 		return nil, false
 	}
@@ -29,20 +30,33 @@ func plainYAML(data []byte) (*yaml.Node, bool) {
 // maxKey is the longest key in bytes, as the parser of YAML has it, or less.
 const maxKey = 1000
 
+// openPlain makes the nodes of a mapping that plainYAML folded.
+func openPlain(n *yaml.Node) *yaml.Node {
+	lines := strings.Count(n.Value, "\n") + 1
+	p := &plainFile{all: n.Value, rest: n.Value, line: n.Line - 1, whole: true, nodes: make([]yaml.Node, 0, 2*lines+1)}
+	p.next()
+	m, _ := p.mapping(p.indent) // which went well before
+	return m
+}
+
 // plainFile is such a text being read, line by line.
 type plainFile struct {
+	all    string
+	start  int // in all, of the line at hand
 	rest   string
 	line   int
 	text   string // of the line at hand, without indentation; empty at the end
 	indent int
 	bad    bool
 	depth  int
+	whole  bool        // nothing is folded
 	nodes  []yaml.Node // made in blocks
 }
 
 // next goes to the next line that says anything.
 func (p *plainFile) next() bool {
 	for len(p.rest) > 0 {
+		p.start = len(p.all) - len(p.rest)
 		line, rest, _ := strings.Cut(p.rest, "\n")
 		p.rest = rest
 		p.line++
@@ -62,7 +76,7 @@ func (p *plainFile) next() bool {
 		p.text = strings.TrimRight(text, " ")
 		return true
 	}
-	p.text = ""
+	p.text, p.start = "", len(p.all)
 	return false
 }
 
@@ -97,9 +111,17 @@ func (p *plainFile) mapping(indent int) (*yaml.Node, bool) {
 		if value.Tag != "!!null" { // a text of several lines
 			return nil, false
 		}
+		start, before := p.start, p.nodes
 		below, ok := p.mapping(p.indent)
 		if !ok {
 			return nil, false
+		}
+		if text := p.all[start:p.start]; !p.whole && len(text) <= maxFolded {
+			*value = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Value: text, Line: below.Line, Column: below.Column}
+			if cap(before) > 0 && &before[:1][0] == &p.nodes[:1][0] {
+				p.nodes = before
+			}
+			continue
 		}
 		m.Content[len(m.Content)-1] = below
 	}

@@ -53,11 +53,11 @@ type scriptFile struct {
 
 // json parses the output, and says where it is wrong.
 func (s *scriptFile) json(data []byte) *yaml.Node {
-	var raw json.RawMessage
-	err := json.Unmarshal(data, &raw)
-	if err == nil {
+	if json.Valid(data) {
 		return jsonNodes(string(data))
 	}
+	var raw json.RawMessage
+	err := json.Unmarshal(data, &raw)
 	at := inventory.Mark{Line: 1, Column: 1}
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
@@ -97,6 +97,7 @@ func (s *scriptFile) groupOf(key, n *yaml.Node) {
 		s.hostList(key, group, n)
 		return
 	}
+	n = s.open(n)
 	known := len(n.Content) == 0
 	s.pairs(n, func(inner, _ *yaml.Node) {
 		known = known || inner.Value == "hosts" || inner.Value == "children" || inner.Value == "vars"
@@ -123,6 +124,7 @@ func (s *scriptFile) children(key *yaml.Node, group inventory.Entry, n *yaml.Nod
 		s.wrong(key, fmt.Sprintf("children: want a list of groups, found %s", kindOf(n)), "")
 		return
 	}
+	n = s.open(n)
 	step := 1
 	if n.Kind == yaml.MappingNode {
 		step = 2

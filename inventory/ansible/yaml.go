@@ -106,6 +106,7 @@ func deref(n *yaml.Node) *yaml.Node {
 // pairs calls f for each key of a mapping, once: what << merges in first, as
 // far as no other says it, and of keys that come twice the last.
 func (y *yamlFile) pairs(n *yaml.Node, f func(key, value *yaml.Node)) {
+	n = y.open(n)
 	if !hasOdd(n) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			f(n.Content[i], n.Content[i+1])
@@ -192,7 +193,7 @@ func (y *yamlFile) merge(n *yaml.Node, depth int, f func(key, value *yaml.Node, 
 		list = target.Content
 	}
 	for _, one := range list {
-		one = deref(one)
+		one = y.open(deref(one))
 		if one.Kind != yaml.MappingNode {
 			y.wrong(n, fmt.Sprintf("<< wants a mapping, found %s", kindOf(one)), "")
 			return
@@ -251,6 +252,7 @@ func (y *yamlFile) groupKey(key, value *yaml.Node) (string, bool) {
 
 // group reads what is under a group's name.
 func (y *yamlFile) group(name string, group inventory.Entry, n *yaml.Node) {
+	n = y.open(n)
 	if y.depth++; y.depth > maxDepth {
 		y.wrong(n, fmt.Sprintf("groups more than %d levels deep, or an alias inside its own anchor", maxDepth), "")
 	}
@@ -377,7 +379,7 @@ func (y *yamlFile) value(n *yaml.Node, depth int) any {
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
-		return y.mapping(n, depth)
+		return y.mapping(y.open(n), depth)
 	case yaml.SequenceNode:
 		list := make([]any, 0, len(n.Content))
 		for _, item := range n.Content {
