@@ -93,7 +93,7 @@ var unused = map[string]bool{
 	"ansible_become_exe": true, "ansible_become_flags": true, "ansible_sudo_exe": true, "ansible_sudo_flags": true, "ansible_su_exe": true, "ansible_su_flags": true,
 	"ansible_ssh_executable": true, "ansible_scp_extra_args": true, "ansible_sftp_extra_args": true, "ansible_shell_type": true,
 	"ansible_ssh_private_key_passphrase": true, "ansible_private_key_passphrase": true, "ansible_host_key_checking": true, "ansible_ssh_host_key_checking": true,
-	"ansible_paramiko_host_key_checking": true, "ansible_paramiko_proxy_command": true, "ansible_command_timeout": true, "ansible_remote_tmp": true,
+	"ansible_paramiko_host_key_checking": true, "ansible_paramiko_proxy_command": true, "ansible_command_timeout": true, "ansible_remote_tmp": true, "ansible_ssh_retries": true,
 }
 
 const (
