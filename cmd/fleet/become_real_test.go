@@ -42,7 +42,7 @@ func TestBecomeReal(t *testing.T) {
 	run := func(status int, args ...string) (out, told string) {
 		t.Helper()
 		cmd := exec.Command(exe, append([]string{"run", "-i", hosts, "-vv"}, args...)...)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "FLEET_SSH_CONFIG=none"}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "FLEET_SSH_CONFIG=none", "GORACE=" + noSleepAtExit}
 		var o, e bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &o, &e
 		cmd.Run() //nolint:errcheck // the status says more

@@ -44,7 +44,7 @@ func TestDeath(t *testing.T) {
 				}
 				cmd := exec.Command(exe, "run", "--kill-after", "1s", "-t", end.limit, "web", "--",
 					`trap '' TERM HUP INT; sh -c 'trap "" TERM HUP; sleep 1000; true' & echo up; sleep 1001; sleep 1002`)
-				cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "FLEET_INVENTORY=" + file, "FLEET_SSH_CONFIG=none"}
+				cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "FLEET_INVENTORY=" + file, "FLEET_SSH_CONFIG=none", "GORACE=" + noSleepAtExit}
 				var told bytes.Buffer
 				cmd.Stderr = &told
 				out, err := cmd.StdoutPipe()

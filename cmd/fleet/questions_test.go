@@ -90,7 +90,7 @@ func askedCommand(t *testing.T, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(exe, append(args, "--raw", "web01", "--", "true")...)
 	dir := t.TempDir()
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TERM=xterm", "FLEET_SSH_CONFIG=none", "FLEET_INVENTORY=" + asker(t)}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TERM=xterm", "FLEET_SSH_CONFIG=none", "GORACE=" + noSleepAtExit, "FLEET_INVENTORY=" + asker(t)}
 	return cmd
 }
 

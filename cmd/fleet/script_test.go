@@ -22,9 +22,14 @@ func TestMain(m *testing.M) {
 	}
 	if filepath.Base(os.Args[0]) != "fleet" { // the tests themselves: records go below the HOME that each test sets
 		os.Unsetenv("XDG_STATE_HOME")
+		os.Setenv("GORACE", noSleepAtExit)
 	}
 	testscript.Main(m, map[string]func(){"fleet": main})
 }
+
+// noSleepAtExit keeps the race detector from sleeping for a second at the end of
+// each process, of which the scripts start more than a thousand.
+const noSleepAtExit = "atexit_sleep_ms=0"
 
 // TestScripts runs each script of testdata against the built command. Beside
 // testscript's own commands a script may use:
@@ -58,6 +63,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("TERM", "xterm-256color")
 			e.Setenv("FLEET_SSH_CONFIG", "none")
+			e.Setenv("GORACE", noSleepAtExit)
 			return os.Mkdir(filepath.Join(e.WorkDir, ".ssh"), 0o700)
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",

@@ -203,7 +203,7 @@ func (p probe) isReset() {
 func (p probe) unlisted() {
 	p.Helper()
 	p.works()
-	if known := string(p.lab.knownHosts()); strings.Contains(known, p.host.Address) {
+	if known := string(p.lab.knownHosts()); strings.Contains(known, "["+p.host.Address+"]") {
 		p.Errorf("known_hosts lists the host:\n%s", known)
 	}
 }
