@@ -19,7 +19,7 @@ func TestBecomeReal(t *testing.T) {
 	const password = "hunter2-of-ann"
 	s := sshtest.OpenSSH(t, sshtest.Listen("127.0.0.1"), sshtest.WithAccounts(sshtest.Accounts{
 		Login: "ann", Passwords: map[string]string{"ann": password, "ben": ""},
-		Files: map[string]string{"sudoers": "Defaults !lecture\nann ALL=(ALL) ALL\n"}}))
+		Files: map[string]string{"sudoers": "Defaults !lecture\nann ALL=(ALL) ALL\n", "doas.conf": "permit ann\n"}}))
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
@@ -70,6 +70,13 @@ func TestBecomeReal(t *testing.T) {
 	holds(t, told, "own: sudo did not take the password", "hint: the password for becoming another user was not accepted")
 	_, told = run(3, "-b", "own", "--", "id -un")
 	holds(t, told, "own: sudo asks for a password, and there is none", "-K")
+	_, told = run(3, "-b", "--become-method", "doas", "--become-pass-file", secret, "--stdin", hosts, "own", "--", "id -un; cat")
+	holds(t, told, "own: doas wants a terminal, and a command that is sent input has none", "leave --stdin out")
+	if out, _ := run(0, "-b", "--become-method", "doas", "--become-pass-file", secret, "--env", "A=b", "own", "--", "id -un; echo $A"); out != "own: root\nown: b\n" {
+		t.Errorf("%q", out)
+	}
+	_, told = run(4, "-b", "--become-timeout", "1ns", "--become-pass-file", secret, "own", "--", "id -un")
+	holds(t, told, "own: timeout in become after 1ns", "--become-timeout gives it longer")
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err

@@ -93,6 +93,9 @@ func (b *base) appendHints(p []byte, causes []foldedCause) []byte {
 		h := hintFor(c.cause)
 		switch c.outcome { // whatever the cause: what may have run matters most
 		case scheduler.Lost:
+			if c.cause.Kind == scheduler.KindTimeout && c.cause.Stage == scheduler.StageBecome {
+				tell(h)
+			}
 			h = hints["conn_lost"]
 		case scheduler.Skipped, scheduler.Canceled:
 			h = ""
