@@ -150,6 +150,7 @@ func FuzzPlainYAML(f *testing.F) {
 		"all:\n  hosts:\n    web[01:03]:\n      a: 1\n      b: 'x y'\n    c: {}\n  vars: {a: b}\n", "---\na:\n b: c d # e\n", "a: b: c\n", "a:\n  b: c\n   d: e\n", "a:\n    b: 1\n  c: 2\n",
 		"a: -1\nb: ~\nc: \"x\"\n'd': 1\n", "a: x\n  y\n", "a:\n- b\n", "a: 'it''s'\n", "# c\n\na:   b  \n# d\n  # e\nc:\n", "a:\n...\n", "a: b\n---\n", "x:y: z\n", "a: [b]\n", "? a\n", "a: 'b' c\n", "a: \"b\n c\"\n",
 		"a :\n", "a: .\n", "a: --- b\n", "a: b#c\n", "a: b:c\n", "a: :b\n", " a: b\n", "a:b\n", "'a':b\n", "a: {}x\n", "a: {}\n  b: c\n", "<<: a\n", "a: <<\n", "a: =\n", "--- a: b\n", "---\n---\na: b\n",
+		"a: # c\n  b: c # d\n  'e': 'f' # g\n", "a: \"b\"  #c\n", "a: 'b'#c\n", "a: b #\n", "a: {b: c} # d\n", "a: [b, c-d] # e\n", "a: []\n", "a: [b,c]\n", "a: [b, ]\n", "a: [b: c]\n", "a: '#' # b\n", "a: '' '#' # b\n", "a: b# c # d\n",
 		"a: {b: c, d-e: 1.2/3_x}\n", "a: {b: c,d: e}\n", "a: {b: c, }\n", "a: {b: -1}\n", "a: {b: c }\n", "a: {b: {c: d}}\n", "a: {b: c\n", "a: {b}\n", "a: {b: c}}\n", "a: {}\n", "a: { }\n", "a: {b: c}\n  d: e\n", "a: {b: ..}\n", "a: {<<: b}\n",
 	} {
 		f.Add([]byte(seed))

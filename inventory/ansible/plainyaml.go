@@ -7,10 +7,10 @@ import (
 )
 
 // plainYAML reads the YAML that most inventories are written in: mappings in
-// block style, with words as keys and words, nothing, or one { } of words as
-// values. It makes the
+// block style, with words as keys and words, nothing, or one { } or [ ] of words as
+// values, and comments behind them. It makes the
 // nodes that the parser of YAML would, several times as fast. False for any text
-// in which there is more: quotes with escapes, lists, anchors, tags, texts of
+// in which there is more: quotes with escapes, lists of lines, anchors, tags, texts of
 // several lines, or a mistake. FuzzPlainYAML holds it to that parser.
 func plainYAML(data []byte) (*yaml.Node, bool) {
 	for _, c := range data {
@@ -139,12 +139,17 @@ func (p *plainFile) entry() (key, value *yaml.Node, ok bool) {
 	rest := p.text[end+1:] // behind the colon
 	bare := strings.TrimLeft(rest, " ")
 	column := p.indent + end + 1 + len(rest) - len(bare) + 1
+	bare = withoutComment(bare)
 	switch bare {
 	case "":
 		return key, p.node(yaml.ScalarNode, "!!null", "", p.line, column), true
 	}
-	if bare[0] == '{' {
+	switch bare[0] {
+	case '{':
 		value, ok = p.flow(bare, column)
+		return key, value, ok
+	case '[':
+		value, ok = p.flowList(bare, column)
 		return key, value, ok
 	}
 	text, style, end := plainWordAt(bare, false)
@@ -154,6 +159,52 @@ func (p *plainFile) entry() (key, value *yaml.Node, ok bool) {
 	value = p.node(yaml.ScalarNode, "!!str", text, p.line, column)
 	value.Style = style
 	return key, value, true
+}
+
+// withoutComment cuts off the comment behind a value.
+func withoutComment(bare string) string {
+	if bare == "" {
+		return bare
+	}
+	from := 0
+	switch c := bare[0]; c {
+	case '#':
+		return ""
+	case '"', '\'':
+		if from = strings.IndexByte(bare[1:], c) + 2; from < 2 {
+			return bare
+		}
+		if !strings.HasPrefix(strings.TrimLeft(bare[from:], " "), "#") {
+			return bare
+		}
+	}
+	if i := strings.Index(bare[from:], " #"); i >= 0 {
+		return strings.TrimRight(bare[:from+i], " ")
+	}
+	return bare
+}
+
+// flowList reads [WORD, WORD] with words as in flow.
+func (p *plainFile) flowList(text string, column int) (*yaml.Node, bool) {
+	list := p.node(yaml.SequenceNode, "!!seq", "", p.line, column)
+	list.Style = yaml.FlowStyle
+	end := len(text) - 1
+	if text[end] != ']' {
+		return nil, false
+	}
+	for at := 1; at < end; {
+		last := at + flowWord(text[at:])
+		if last == at || last != end && !strings.HasPrefix(text[last:], ", ") {
+			return nil, false
+		}
+		list.Content = append(list.Content, p.node(yaml.ScalarNode, "!!str", text[at:last], p.line, column+at))
+		if at = last; last < end {
+			if at += 2; at >= end {
+				return nil, false
+			}
+		}
+	}
+	return list, true
 }
 
 // flow reads {NAME: WORD, NAME: WORD} with words of letters, digits and few signs.
