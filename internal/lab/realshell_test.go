@@ -95,7 +95,7 @@ func TestRealShellLifeline(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	for deadline := time.Now().Add(far); groupAlive(leader); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(far); groupAlive(leader); {
 		if time.Now().After(deadline) {
 			syscall.Kill(-leader, syscall.SIGKILL)
 			t.Fatalf("process group %d outlives its channel", leader)
