@@ -37,6 +37,7 @@ func (r *Reader) YAML(name string, data []byte) *inventory.Content {
 type yamlFile struct {
 	*file
 	strict bool // the text is JSON: words have its types, not those of YAML 1.1
+	once   bool // there are no aliases: what was read is not looked at again
 	values int  // converted so far, aliases followed
 	tooBig bool // and that they were too many has been said
 	depth  int  // of groups inside each other
@@ -62,6 +63,7 @@ func (y *yamlFile) wrong(n *yaml.Node, msg, hint string) {
 // it is wrong, which is said then.
 func (y *yamlFile) parse(data []byte) *yaml.Node {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	y.once = bytes.IndexByte(data, '*') < 0
 	if y.strict = isJSON(data); y.strict {
 		return jsonNodes(string(data))
 	}
@@ -283,6 +285,9 @@ func (y *yamlFile) group(name string, group inventory.Entry, n *yaml.Node) {
 				y.hosts(name, group, inner, value)
 			}
 		})
+		if y.once {
+			section.Content = nil // of large files the most, and not needed any more
+		}
 	})
 }
 
