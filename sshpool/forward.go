@@ -144,19 +144,23 @@ func (c *Conn) openChannel(ctx context.Context, kind string, payload []byte) (*o
 	c.wire.forwards.Store(true)
 	go func() {
 		defer close(o.done)
-		o.ch, o.reqs, o.err = c.ssh.OpenChannel(kind, payload)
+		o.ch, o.reqs, o.err = c.channel(kind, payload)
 	}()
+	leave := func() {
+		<-o.done
+		if o.err == nil {
+			o.ch.Close()
+			ssh.DiscardRequests(o.reqs)
+		}
+		c.wire.stock.other(-1)
+	}
 	select {
 	case <-o.done:
+	case <-c.done:
+		go leave()
+		return nil, c.lostForward(ctx)
 	case <-ctx.Done():
-		go func() {
-			<-o.done
-			if o.err == nil {
-				o.ch.Close()
-				ssh.DiscardRequests(o.reqs)
-			}
-			c.wire.stock.other(-1)
-		}()
+		go leave()
 		return nil, gaveUp(ctx, opForward, StageTCP)
 	}
 	if o.err == nil {
@@ -165,11 +169,15 @@ func (c *Conn) openChannel(ctx context.Context, kind string, payload []byte) (*o
 	c.wire.stock.other(-1)
 	var refusal *ssh.OpenChannelError
 	if !errors.As(o.err, &refusal) {
-		e := c.lost(ctx, StageChannel)
-		e.Op = opForward
-		return nil, e
+		return nil, c.lostForward(ctx)
 	}
 	return nil, refusedForward(refusal)
+}
+
+func (c *Conn) lostForward(ctx context.Context) *Error {
+	e := c.lost(ctx, StageChannel)
+	e.Op = opForward
+	return e
 }
 
 // refusedForward types the answer of a host that did not connect as asked. The

@@ -262,3 +262,32 @@ func TestStreamFrozenHost(t *testing.T) {
 	}
 	s.Continue()
 }
+
+// TestAskedAfterTheEnd wants an answer at once from connections that are over,
+// whatever they were doing when they ended.
+func TestAskedAfterTheEnd(t *testing.T) {
+	_, target := one(t, "")
+	for range 30 {
+		c := mustDial(t, target)
+		ctx := testContext(t)
+		asked := make(chan error, 2)
+		go func() {
+			_, err := c.Dial(ctx, "tcp", "127.0.0.1:1")
+			asked <- err
+		}()
+		go func() {
+			_, err := c.Exec(ctx, "true", nil, nil)
+			asked <- err
+		}()
+		c.Close()
+		for range cap(asked) {
+			if <-asked; ctx.Err() != nil {
+				t.Fatal("no answer")
+			}
+		}
+		_, err := c.Dial(ctx, "tcp", "127.0.0.1:1")
+		wantKind(t, err, KindConnLost)
+		_, err = c.Exec(ctx, "true", nil, nil)
+		wantKind(t, err, KindConnLost)
+	}
+}

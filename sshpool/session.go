@@ -105,6 +105,16 @@ type opening struct {
 	over  bool          // it ended before that
 }
 
+// channel asks for a channel and waits for the answer. Of a connection that is
+// over nothing is asked: the library may take the request and wait for ever. Who
+// asks in the moment of its end looks at done as well.
+func (c *Conn) channel(kind string, payload []byte) (ssh.Channel, <-chan *ssh.Request, error) {
+	if err := c.Err(); err != nil {
+		return nil, nil, err
+	}
+	return c.ssh.OpenChannel(kind, payload)
+}
+
 // open asks for a session channel; the caller holds a slot for it. With taken
 // it is not to be used before that is closed.
 func (c *Conn) open(taken chan struct{}) *opening {
@@ -112,7 +122,7 @@ func (c *Conn) open(taken chan struct{}) *opening {
 	c.wire.stock.other(1)
 	go func() {
 		defer close(o.done)
-		o.ch, o.reqs, o.err = c.ssh.OpenChannel("session", nil)
+		o.ch, o.reqs, o.err = c.channel("session", nil)
 		c.wire.quick.Store(false)
 		c.wire.stock.other(-1)
 		if o.err == nil && taken != nil {
@@ -255,6 +265,9 @@ func (c *Conn) await(ctx context.Context, o *opening) error {
 	select {
 	case <-o.done:
 		return nil
+	case <-c.done:
+		c.abandon(o)
+		return c.lost(ctx, StageChannel)
 	case <-ctx.Done():
 		c.abandon(o)
 		return canceledError(ctx, opExec, StageChannel)
