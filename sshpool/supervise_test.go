@@ -112,7 +112,6 @@ func TestSuperviseEndsWhatIsBusy(t *testing.T) {
 		for _, text := range []string{
 			`trap '' TERM; echo up; while :; do sh -c 'trap "" TERM; sleep 1000' & sleep 0.05; done`,
 			`sh -c 'trap "" TERM; yes' & echo up; yes >&2`,
-			`echo up`, // is over before it can be given up, or not
 		} {
 			t.Run(name+"/"+text, func(t *testing.T) {
 				t.Parallel()
@@ -120,6 +119,38 @@ func TestSuperviseEndsWhatIsBusy(t *testing.T) {
 				wantKilled(t, s, mustDial(t, realTarget(t, s)), supervise(text))
 			})
 		}
+	}
+}
+
+// TestSuperviseEndsWhatIsOver gives a command up that may have ended by itself in
+// that moment: it is told as the one or as the other.
+func TestSuperviseEndsWhatIsOver(t *testing.T) {
+	for name, start := range realServers() {
+		t.Run(name, func(t *testing.T) {
+			s := start(t)
+			c := mustDial(t, realTarget(t, s))
+			for range 5 {
+				ctx, cancel := context.WithCancel(testContext(t))
+				cmd := supervise("echo up")
+				cmd.Stdout = writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil })
+				switch r, err := c.Run(ctx, cmd); {
+				case err == nil:
+					if r.Supervised.Killed || r.Supervised.Unkilled || !r.HasExit || r.ExitCode != 0 {
+						t.Errorf("ended by itself: %+v", r)
+					}
+				default:
+					wantError(t, err, KindCanceled, StageCommand)
+					if !r.Supervised.Killed || r.Supervised.Unkilled {
+						t.Errorf("given up: %+v", r)
+					}
+				}
+				cancel()
+				if c.Err() != nil || !c.usable() {
+					c = mustDial(t, realTarget(t, s))
+				}
+			}
+			s.WaitCommands(0, 30*time.Second)
+		})
 	}
 }
 
