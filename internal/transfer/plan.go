@@ -96,7 +96,10 @@ func (c compare) change(e, old *Entry) (*change, error) {
 		ch.send = true
 		return ch, nil
 	}
-	if old.Kind != e.Kind && (old.Kind == Folder || e.Kind == Folder || old.Kind == Other) {
+	if old.Kind == Other { // a device, most likely: /dev/null must not become a file
+		return nil, &Failure{Kind: scheduler.KindUnsafe, Text: quoted([]byte(e.Path)) + ": is a special file there, and these are never replaced"}
+	}
+	if old.Kind != e.Kind && (old.Kind == Folder || e.Kind == Folder) {
 		if !c.force {
 			return nil, &Failure{Kind: scheduler.KindConflict, Text: fmt.Sprintf("%s: is a %s there and a %s here", quoted([]byte(e.Path)), old.Kind, e.Kind)}
 		}
