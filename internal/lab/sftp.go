@@ -3,6 +3,7 @@ package lab
 import (
 	"encoding/binary"
 	"io"
+	"sync"
 
 	"github.com/pkg/sftp"
 )
@@ -54,6 +55,7 @@ func (s *session) serveSFTP() {
 	answers, fromServer := io.Pipe()
 	server := pipeEnds{toServer, fromServer}
 	done := make(chan struct{})
+	client := &turns{w: s.ch}
 	go func() {
 		defer close(done)
 		s.host.serveFiles(server)
@@ -67,7 +69,7 @@ func (s *session) serveSFTP() {
 				break
 			}
 			if answer := s.onRequest(m); answer != nil {
-				if writeMessage(s.ch, answer) != nil {
+				if writeMessage(client, answer) != nil {
 					break
 				}
 			} else if writeMessage(requests, m) != nil {
@@ -81,13 +83,25 @@ func (s *session) serveSFTP() {
 		if err != nil {
 			break
 		}
-		if err := writeMessage(s.ch, s.onAnswer(m)); err != nil {
+		if err := writeMessage(client, s.onAnswer(m)); err != nil {
 			break
 		}
 	}
 	answers.Close()
 	s.ch.Close() // the reader of requests ends
 	<-done
+}
+
+// turns has writers to w take turns: a channel of SSH takes one at a time.
+type turns struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (t *turns) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(p)
 }
 
 // pipeEnds is what the server reads and writes.
