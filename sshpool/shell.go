@@ -177,9 +177,10 @@ func (c *Conn) Shell(ctx context.Context, o ShellOptions) (*Shell, error) {
 	go func() {
 		<-s.done
 		stop()
+		why := context.Cause(ctx) // what stop came too late for may not have run yet
 		cancel()
 		in.CloseWithError(ErrClosed)
-		out.Close()
+		out.CloseWithError(why)
 	}()
 	return &Shell{Session: s, cancel: cancel, stdin: stdin, stdout: stdout}, nil
 }
