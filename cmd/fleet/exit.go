@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"fleet/internal/event"
+	"fleet/internal/record"
 	"fleet/internal/render"
 	"fleet/scheduler"
 )
@@ -65,6 +66,9 @@ func report(w io.Writer, err error) int {
 		return exitOK
 	}
 	f := &fault{code: exitInternal, err: err}
+	if errors.Is(err, record.ErrNoRun) || errors.Is(err, record.ErrNone) {
+		f.code = exitUsage // of 'fleet diff', 1 says that there is a difference
+	}
 	if errors.Is(err, errInterrupted) || !errors.As(err, &f) && errors.Is(err, context.Canceled) {
 		return exitInterrupted
 	}

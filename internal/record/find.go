@@ -38,7 +38,7 @@ func (s *Store) newest(ctx context.Context, f Filter) (*Run, error) {
 	}
 	if len(list) == 0 {
 		if f.NotOK {
-			return nil, errors.New("no recorded run has a host that was not ok")
+			return nil, noRun{errors.New("no recorded run has a host that was not ok")}
 		}
 		return nil, ErrNone
 	}
@@ -47,7 +47,7 @@ func (s *Store) newest(ctx context.Context, f Filter) (*Run, error) {
 
 func (s *Store) byID(ctx context.Context, id string) (*Run, error) {
 	if len(id) < shortest || strings.ContainsFunc(id, func(c rune) bool { return (c < '0' || c > '9') && (c < 'A' || c > 'Z') }) {
-		return nil, &hinted{fmt.Errorf("%q names no run", strings.ToLower(id)), "'fleet history' lists them; last and last-failed are names too"}
+		return nil, &hinted{noRun{fmt.Errorf("%q names no run", strings.ToLower(id))}, "'fleet history' lists them; last and last-failed are names too"}
 	}
 	rows, err := s.db.QueryContext(ctx, "SELECT "+runColumns+" FROM runs WHERE id LIKE ? OR id LIKE ? ORDER BY seq DESC LIMIT 2", id+"%", "%"+id)
 	if err != nil {
@@ -66,9 +66,9 @@ func (s *Store) byID(ctx context.Context, id string) (*Run, error) {
 	case rows.Err() != nil:
 		return nil, reading(rows.Err())
 	case len(found) == 0:
-		return nil, &hinted{fmt.Errorf("no run %s is recorded", id), "'fleet history' lists them"}
+		return nil, &hinted{noRun{fmt.Errorf("no run %s is recorded", id)}, "'fleet history' lists them"}
 	case len(found) > 1:
-		return nil, &hinted{fmt.Errorf("%s names more than one run", id), "more of the id, such as " + found[0].ID}
+		return nil, &hinted{noRun{fmt.Errorf("%s names more than one run", id)}, "more of the id, such as " + found[0].ID}
 	}
 	return found[0], nil
 }
@@ -131,3 +131,10 @@ func reading(err error) error {
 	}
 	return fmt.Errorf("read record: %w", advised(err))
 }
+
+// ErrNoRun is what the error of a name that means no run is (errors.Is).
+var ErrNoRun = errors.New("no such run")
+
+type noRun struct{ error }
+
+func (noRun) Is(target error) bool { return target == ErrNoRun }
