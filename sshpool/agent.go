@@ -34,8 +34,7 @@ type agentState struct {
 type agentLink struct {
 	socket string
 	keys   []*candidate
-	slots  chan struct{} // one for each signature being made
-	made   atomic.Int64  // signatures
+	turns  turns // to make a signature
 
 	mu     sync.Mutex
 	idle   []*agentConn
@@ -109,7 +108,7 @@ func (s *agentState) close() {
 
 // openAgent asks the agent for its keys.
 func openAgent(ctx context.Context, a *Auth) (*agentLink, error) {
-	link := &agentLink{socket: a.AgentSocket, slots: make(chan struct{}, maxSignatures)}
+	link := &agentLink{socket: a.AgentSocket, turns: newTurns(maxSignatures)}
 	conn, err := link.connect(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("agent: %w", innermost(err))
@@ -184,39 +183,6 @@ func (l *agentLink) close() {
 	l.idle = nil
 }
 
-// errAgentStuck is the end of a wait for an agent that makes no signatures.
-var errAgentStuck = errors.New("no signature was made")
-
-// slot waits for leave to ask for a signature, as long as the agent makes one
-// within each limit. A limit of zero or less is none.
-func (l *agentLink) slot(ctx context.Context, limit time.Duration) error {
-	select {
-	case l.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	var stuck <-chan time.Time
-	if limit > 0 {
-		tick := time.NewTicker(limit)
-		defer tick.Stop()
-		stuck = tick.C
-	}
-	for made := l.made.Load(); ; {
-		select {
-		case l.slots <- struct{}{}:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-stuck:
-			now := l.made.Load()
-			if now == made {
-				return errAgentStuck
-			}
-			made = now
-		}
-	}
-}
-
 // sign asks for one signature, on a connection of its own; an agent that was
 // started anew meanwhile is connected to again.
 func (l *agentLink) sign(ctx context.Context, pub ssh.PublicKey, data []byte, flags agent.SignatureFlags) (*ssh.Signature, error) {
@@ -235,7 +201,7 @@ func (l *agentLink) sign(ctx context.Context, pub ssh.PublicKey, data []byte, fl
 			return sig, nil
 		}
 		if err == nil {
-			l.made.Add(1)
+			l.turns.moved.Add(1)
 			l.put(c)
 			return sig, nil
 		}
@@ -272,10 +238,10 @@ func (s *agentSigner) signFor(o *offered, data []byte, algo string) (*ssh.Signat
 	if onToken(s.pub) {
 		return s.signByTouch(o, data)
 	}
-	if err := d.person(func() error { return s.link.slot(d.ctx, d.limit) }); err != nil {
+	if err := d.person(func() error { return s.link.turns.take(d.ctx, d.limit) }); err != nil {
 		return nil, s.unsigned(d, err)
 	}
-	defer func() { <-s.link.slots }()
+	defer s.link.turns.give()
 	ctx := d.ctx
 	if !d.until.IsZero() {
 		var cancel context.CancelFunc
@@ -292,7 +258,7 @@ func (s *agentSigner) signFor(o *offered, data []byte, algo string) (*ssh.Signat
 // unsigned is the error of a signature that was not made. An agent that says no
 // leaves the login to the other keys; one that says nothing ends it.
 func (s *agentSigner) unsigned(d *dialer, err error) error {
-	if d.ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errAgentStuck) {
+	if d.ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, errNoTurn) {
 		err = fmt.Errorf("agent did not sign: %w", err)
 		d.auth.note(err.Error())
 		return err

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -146,27 +145,7 @@ func keyAgent(t *testing.T, hold <-chan struct{}, keys ...any) string {
 			t.Fatal(err)
 		}
 	}
-	path := filepath.Join(t.TempDir(), "agent")
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(wg.Wait)
-	t.Cleanup(func() { ln.Close() })
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				agent.ServeAgent(&slowAgent{Agent: ring, hold: hold}, c)
-			})
-		}
-	})
-	return path
+	return serveAgent(t, &slowAgent{Agent: ring, hold: hold})
 }
 
 type slowAgent struct {

@@ -30,27 +30,7 @@ import (
 // serveAgent serves an agent on a socket.
 func serveAgent(t *testing.T, a agent.Agent) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "agent")
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(wg.Wait)
-	t.Cleanup(func() { ln.Close() })
-	wg.Go(func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer c.Close()
-				agent.ServeAgent(a, c)
-			})
-		}
-	})
-	return path
+	return serveEach(t, "unix", func(c net.Conn) { agent.ServeAgent(a, c) })
 }
 
 // rawKey reads a private key file.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"log"
+	"net"
 	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,4 +88,31 @@ func wantError(t testing.TB, err error, kind Kind, stage Stage) *Error {
 		t.Fatalf("error %q of kind %s in %s, want %s in %s", e, e.Kind, e.Stage, kind, stage)
 	}
 	return e
+}
+
+// serveEach listens, by TCP or in a socket file, until the test ends, and serves
+// each connection on a goroutine of its own; serve need not close it. The test's
+// end waits for all of them. It gives the address.
+func serveEach(t *testing.T, network string, serve func(net.Conn)) string {
+	t.Helper()
+	addr := "127.0.0.1:0"
+	if network == "unix" {
+		addr = filepath.Join(t.TempDir(), "s")
+	}
+	ln, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	t.Cleanup(wg.Wait)
+	t.Cleanup(func() { ln.Close() })
+	wg.Go(func() {
+		for c, err := ln.Accept(); err == nil; c, err = ln.Accept() {
+			wg.Go(func() {
+				defer c.Close()
+				serve(c)
+			})
+		}
+	})
+	return ln.Addr().String()
 }

@@ -22,10 +22,9 @@ func newTestPool(t testing.TB, cfg PoolConfig) *Pool {
 	return p
 }
 
-// TestPoolShares lets many ask for one host at once.
-func TestPoolShares(t *testing.T) {
-	w, target := one(t, "max-sessions=10")
-	p := newTestPool(t, PoolConfig{})
+// fiftyEchoes runs fifty commands on a target, all at once.
+func fiftyEchoes(t *testing.T, p *Pool, target Target) {
+	t.Helper()
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
@@ -42,6 +41,12 @@ func TestPoolShares(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestPoolShares lets many ask for one host at once.
+func TestPoolShares(t *testing.T) {
+	w, target := one(t, "max-sessions=10")
+	fiftyEchoes(t, newTestPool(t, PoolConfig{}), target)
 	if s := w.Must(t, "h1").Stats(); s.Accepted != 1 || s.CommandsRun != 50 {
 		t.Errorf("%d connections, %d commands", s.Accepted, s.CommandsRun)
 	}

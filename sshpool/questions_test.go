@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -21,34 +22,18 @@ func server(t *testing.T, cfg *ssh.ServerConfig) Target {
 	t.Helper()
 	host := mustSigner(t, newKey(t))
 	cfg.AddHostKey(host)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(wg.Wait)
-	t.Cleanup(func() { ln.Close() })
-	wg.Go(func() {
-		for {
-			nc, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			wg.Go(func() {
-				defer nc.Close()
-				c, chans, reqs, err := ssh.NewServerConn(nc, cfg)
-				if err != nil {
-					return
-				}
-				go ssh.DiscardRequests(reqs)
-				for nc := range chans {
-					nc.Reject(ssh.Prohibited, "")
-				}
-				c.Wait()
-			})
+	addr := serveEach(t, "tcp", func(nc net.Conn) {
+		c, chans, reqs, err := ssh.NewServerConn(nc, cfg)
+		if err != nil {
+			return
 		}
+		go ssh.DiscardRequests(reqs)
+		for nc := range chans {
+			nc.Reject(ssh.Prohibited, "")
+		}
+		c.Wait()
 	})
-	return Target{Address: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "me", Name: "web1", HostKeys: &exactly{host.PublicKey()}}
+	return Target{Address: "127.0.0.1", Port: int(netip.MustParseAddrPort(addr).Port()), User: "me", Name: "web1", HostKeys: &exactly{host.PublicKey()}}
 }
 
 // asks is a server that asks each login the questions of each round; right

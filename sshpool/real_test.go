@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -72,23 +71,7 @@ func TestRealSignal(t *testing.T) {
 func TestRealMaxSessions(t *testing.T) {
 	s := sshtest.OpenSSH(t, sshtest.MaxSessions(10))
 	p := newTestPool(t, PoolConfig{})
-	target := realTarget(t, s)
-	var wg sync.WaitGroup
-	for i := range 50 {
-		wg.Go(func() {
-			c, release, err := p.Get(testContext(t), target)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer release()
-			var out bytes.Buffer
-			if _, err := c.Exec(testContext(t), fmt.Sprint("echo ", i), &out, nil); err != nil || out.String() != fmt.Sprintln(i) {
-				t.Errorf("command %d: %q, %v", i, &out, err)
-			}
-		})
-	}
-	wg.Wait()
+	fiftyEchoes(t, p, realTarget(t, s))
 }
 
 // cancelOnOutput runs cmd, cancels it at its first output and wants it canceled.

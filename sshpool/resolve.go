@@ -6,22 +6,20 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync/atomic"
 	"time"
 )
 
-// limitedResolver holds at most cap(slots) lookups at once, counting also those
+// limitedResolver holds at most a few lookups at once, counting also those
 // that nobody waits for any more, as a resolver may ignore its context.
 type limitedResolver struct {
 	next  Resolver
-	slots chan struct{}
-	ended atomic.Int64 // lookups that have given their slot back
+	turns turns
 }
 
 // LimitResolver gives a Resolver that asks next for at most n names at a time.
 // The wait for a turn ends with the context.
 func LimitResolver(next Resolver, n int) Resolver {
-	return &limitedResolver{next: next, slots: make(chan struct{}, n)}
+	return &limitedResolver{next: next, turns: newTurns(n)}
 }
 
 func (r *limitedResolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
@@ -32,7 +30,7 @@ func (r *limitedResolver) LookupNetIP(ctx context.Context, network, host string)
 // turn: waiting for names that are slow to look up is not this name's fault. A
 // limit of 0 or less is none.
 func (r *limitedResolver) lookup(ctx context.Context, network, host string, limit time.Duration) ([]netip.Addr, error) {
-	if err := r.turn(ctx, limit); err != nil {
+	if err := r.turns.take(ctx, limit); err != nil {
 		return nil, err
 	}
 	if limit > 0 {
@@ -50,8 +48,8 @@ func (r *limitedResolver) lookup(ctx context.Context, network, host string, limi
 			if v := recover(); v != nil {
 				got <- answer{err: &Error{Op: opDial, Kind: KindInternal, Stage: StageDNS, Text: fmt.Sprintf("panic: %v", v)}}
 			}
-			r.ended.Add(1)
-			<-r.slots
+			r.turns.moved.Add(1)
+			r.turns.give()
 		}()
 		addrs, err := r.next.LookupNetIP(ctx, network, host)
 		got <- answer{addrs, err}
@@ -64,36 +62,6 @@ func (r *limitedResolver) lookup(ctx context.Context, network, host string, limi
 		return a.addrs, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	}
-}
-
-// turn waits for a slot, as long as one comes free now and then: where none
-// has for a whole limit, the resolver is stuck.
-func (r *limitedResolver) turn(ctx context.Context, limit time.Duration) error {
-	select {
-	case r.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	var stuck <-chan time.Time
-	if limit > 0 {
-		tick := time.NewTicker(limit)
-		defer tick.Stop()
-		stuck = tick.C
-	}
-	for ended := r.ended.Load(); ; {
-		select {
-		case r.slots <- struct{}{}:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-stuck:
-			now := r.ended.Load()
-			if now == ended {
-				return context.DeadlineExceeded
-			}
-			ended = now
-		}
 	}
 }
 
@@ -112,7 +80,7 @@ func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
 	}
 	r, limited := next.(*limitedResolver)
 	if !limited { // so that the limit holds whatever the resolver does
-		r = &limitedResolver{next: next, slots: make(chan struct{}, 1)}
+		r = &limitedResolver{next: next, turns: newTurns(1)}
 	}
 	limit := t.Limits.DNS
 	network := map[string]string{"": "ip", "inet": "ip4", "inet6": "ip6"}[t.Family]
@@ -121,7 +89,7 @@ func resolve(ctx context.Context, t *Target) ([]netip.AddrPort, error) {
 	case err == nil && len(ips) > 0:
 	case ctx.Err() != nil:
 		return nil, canceledError(ctx, opDial, StageDNS)
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errNoTurn):
 		return nil, timeoutError(opDial, StageDNS, limit)
 	default:
 		return nil, lookupError(err)

@@ -38,10 +38,10 @@ func (s *agentSigner) signByTouch(o *offered, data []byte) (sig *ssh.Signature, 
 			if below := d.wire.failure(); below != nil {
 				return d.fail(below) // the host has not waited
 			}
-			if err := s.link.slot(d.ctx, touchTime); err != nil {
+			if err := s.link.turns.take(d.ctx, touchTime); err != nil {
 				return err
 			}
-			defer func() { <-s.link.slots }()
+			defer s.link.turns.give()
 			touched = 1
 			if n, total := a.touch.add(1, 0); a.Touch != nil {
 				a.Touch(d.ctx, d.t.name(), o.k.name, n, total)

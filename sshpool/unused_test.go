@@ -2,6 +2,7 @@ package sshpool
 
 import (
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
 
@@ -14,37 +15,27 @@ func sessions(t *testing.T, serve func(n int, ch ssh.Channel, reqs <-chan *ssh.R
 	t.Helper()
 	cfg, host := &ssh.ServerConfig{NoClientAuth: true}, mustSigner(t, newKey(t))
 	cfg.AddHostKey(host)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var wg sync.WaitGroup
-	t.Cleanup(wg.Wait)
-	t.Cleanup(func() { ln.Close() })
-	wg.Go(func() {
-		for nc, err := ln.Accept(); err == nil; nc, err = ln.Accept() {
-			wg.Go(func() {
-				defer nc.Close()
-				c, chans, reqs, err := ssh.NewServerConn(nc, cfg)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				wg.Go(func() { ssh.DiscardRequests(reqs) })
-				n := 0
-				for asked := range chans {
-					ch, reqs, err := asked.Accept()
-					if err != nil {
-						break
-					}
-					n++
-					wg.Go(func() { serve(n, ch, reqs) })
-				}
-				c.Wait()
-			})
+	addr := serveEach(t, "tcp", func(nc net.Conn) {
+		c, chans, reqs, err := ssh.NewServerConn(nc, cfg)
+		if err != nil {
+			t.Error(err)
+			return
 		}
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { ssh.DiscardRequests(reqs) })
+		n := 0
+		for asked := range chans {
+			ch, reqs, err := asked.Accept()
+			if err != nil {
+				break
+			}
+			n++
+			wg.Go(func() { serve(n, ch, reqs) })
+		}
+		c.Wait()
 	})
-	return Target{Address: "127.0.0.1", Port: ln.Addr().(*net.TCPAddr).Port, User: "me", Auth: &Auth{}, HostKeys: &exactly{host.PublicKey()}}
+	return Target{Address: "127.0.0.1", Port: int(netip.MustParseAddrPort(addr).Port()), User: "me", Auth: &Auth{}, HostKeys: &exactly{host.PublicKey()}}
 }
 
 // runs answers the request for a command as if it had ended well.

@@ -42,19 +42,24 @@ func (f *choiceFlags) declare(c *cobra.Command, complete cobra.CompletionFunc) {
 	}
 }
 
-// choose loads the inventory and gives the hosts that pattern selects, as far
-// as the flags let them through and in the order that they want.
-func (f *inventoryFlags) choose(e *env, pattern string) ([]*inventory.Host, error) {
+// targets loads the inventory and gives the hosts to work on, as choose does;
+// that there is none is an error.
+func (f *inventoryFlags) targets(e *env, pattern string) (*inventory.Inventory, []*inventory.Host, error) {
 	f.want(pattern)
 	inv, err := f.load(e)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return f.chooseFrom(e, inv, pattern)
+	hosts, err := f.choose(e, inv, pattern)
+	if err == nil && len(hosts) == 0 {
+		err = f.none(pattern)
+	}
+	return inv, hosts, err
 }
 
-// chooseFrom is choose for an inventory that is loaded.
-func (f *inventoryFlags) chooseFrom(e *env, inv *inventory.Inventory, pattern string) ([]*inventory.Host, error) {
+// choose gives the hosts that pattern selects, as far as the flags let them
+// through and in the order that they want.
+func (f *inventoryFlags) choose(e *env, inv *inventory.Inventory, pattern string) ([]*inventory.Host, error) {
 	if e.rerun != nil {
 		return e.rerun.choose(inv)
 	}

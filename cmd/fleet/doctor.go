@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -94,12 +93,9 @@ func runDoctor(ctx context.Context, e *env, o *doctorOptions, pattern string) er
 	if err := o.check(); err != nil {
 		return err
 	}
-	hosts, err := o.inventory.choose(e, pattern)
+	_, hosts, err := o.inventory.targets(e, pattern)
 	if err != nil {
 		return err
-	}
-	if len(hosts) == 0 {
-		return o.inventory.none(pattern)
 	}
 	count := &examined{all: len(hosts)}
 	status := count.status(e)
@@ -154,10 +150,7 @@ func writeDoctorJSON(w io.Writer, report *doctor.Report) error {
 		Hosts  []*doctor.Host `json:"hosts"`
 		WallMS int64          `json:"wall_ms"`
 	}{1, report.Hosts, report.Wall.Milliseconds()}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(doc); err != nil {
+	if err := writeDocument(w, doc); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil

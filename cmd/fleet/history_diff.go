@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -440,8 +439,5 @@ func (d *drift) writeJSON(ctx context.Context, w io.Writer) error {
 	if doc.OnlyNew == nil {
 		doc.OnlyNew = []string{}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return writeDocument(w, doc)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -256,8 +255,5 @@ func writeRunsJSON(w io.Writer, runs []*record.Run) error {
 	for _, run := range runs {
 		doc.Runs = append(doc.Runs, newRunJSON(run))
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return writeDocument(w, doc)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -92,7 +91,7 @@ func runHosts(e *env, o *hostsOptions, pattern string) error {
 	if err != nil {
 		return err
 	}
-	hosts, err := o.inventory.chooseFrom(e, inv, pattern)
+	hosts, err := o.inventory.choose(e, inv, pattern)
 	if err != nil {
 		return err
 	}
@@ -186,10 +185,7 @@ func writeHostsJSON(w io.Writer, hosts []*inventory.Host, vars bool) error {
 		}
 		doc.Hosts[i] = j
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return writeDocument(w, doc)
 }
 
 // fixedCompletion offers words for a flag.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -231,10 +230,7 @@ func homePath(e *env, file string) string {
 func (c *checked) write(e *env, output string) error {
 	out := bufio.NewWriter(e.stdout)
 	if output == "json" {
-		enc := json.NewEncoder(out)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(c); err != nil {
+		if err := writeDocument(out, c); err != nil {
 			return err
 		}
 		return out.Flush()

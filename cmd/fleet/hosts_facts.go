@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -107,12 +106,9 @@ func runHostsFacts(ctx context.Context, e *env, o *factsOptions, pattern string)
 	if err := o.check(); err != nil {
 		return err
 	}
-	hosts, err := o.inventory.choose(e, pattern)
+	_, hosts, err := o.inventory.targets(e, pattern)
 	if err != nil {
 		return err
-	}
-	if len(hosts) == 0 {
-		return o.inventory.none(pattern)
 	}
 	store := facts.Open(factsFolder(e))
 	r := &factsReport{hosts: hosts, found: make(map[string]*facts.Facts), results: make(map[string]event.Result)}
@@ -271,10 +267,7 @@ func (r *factsReport) writeJSON(w io.Writer) error {
 		}
 		doc.Hosts[i] = j
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return writeDocument(w, doc)
 }
 
 // factsFolder is where facts are kept between runs.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 
@@ -91,8 +90,5 @@ func writeSSHJSON(w io.Writer, host string, settings []sshconfig.Setting) error 
 		}
 		doc.Settings[s.Key] = append(doc.Settings[s.Key], j)
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return writeDocument(w, doc)
 }

@@ -191,8 +191,5 @@ func writeWhyJSON(w io.Writer, h *inventory.Host, reasons []reason) error {
 			doc.Values[i].Over = append(doc.Values[i].Over, sayingJSON(s))
 		}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return writeDocument(w, doc)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -118,10 +117,7 @@ func writeProcessesJSON(w io.Writer, list []process) error {
 	for _, p := range list {
 		doc.Runs = append(doc.Runs, processJSON{newRunJSON(p.Run), p.pid, p.done})
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(doc)
+	return writeDocument(w, doc)
 }
 
 type cancelOptions struct {

@@ -87,17 +87,9 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 		return err
 	}
 	line := o.line(words)
-	o.inventory.want(pattern)
-	inv, err := o.inventory.load(e)
+	inv, hosts, err := o.inventory.targets(e, pattern)
 	if err != nil {
 		return err
-	}
-	hosts, err := o.inventory.chooseFrom(e, inv, pattern)
-	if err != nil {
-		return err
-	}
-	if len(hosts) == 0 {
-		return o.inventory.none(pattern)
 	}
 	lines, err := o.template.lines(hosts, words, o.argv)
 	if err != nil {

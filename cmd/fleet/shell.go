@@ -91,19 +91,12 @@ func shellArgs(_ *cobra.Command, args []string) error {
 }
 
 func runShell(ctx context.Context, e *env, o *shellOptions, pattern string) error {
-	o.inventory.want(pattern)
-	inv, err := o.inventory.load(e)
-	if err != nil {
-		return err
-	}
-	hosts, err := o.inventory.chooseFrom(e, inv, pattern)
+	inv, hosts, err := o.inventory.targets(e, pattern)
 	if err != nil {
 		return err
 	}
 	person := isTerminal(e.stdin) && isTerminal(e.stderr)
 	switch {
-	case len(hosts) == 0:
-		return o.inventory.none(pattern)
 	case o.timeout < 0:
 		return usagef("--timeout %v: a time cannot be negative", o.timeout)
 	case o.stop && person:

@@ -86,17 +86,9 @@ type chosen struct {
 }
 
 func (f *transferFlags) choose(e *env, pattern string) (chosen, error) {
-	f.inventory.want(pattern)
-	inv, err := f.inventory.load(e)
+	inv, hosts, err := f.inventory.targets(e, pattern)
 	if err != nil {
 		return chosen{}, err
-	}
-	hosts, err := f.inventory.chooseFrom(e, inv, pattern)
-	if err != nil {
-		return chosen{}, err
-	}
-	if len(hosts) == 0 {
-		return chosen{}, f.inventory.none(pattern)
 	}
 	if f.timeout < 0 {
 		return chosen{}, usagef("--timeout %v: a time cannot be negative", f.timeout)

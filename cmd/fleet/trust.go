@@ -105,10 +105,7 @@ func (o *trustOptions) check(c *cobra.Command) error {
 
 // hosts are those that pattern selects.
 func (o *trustOptions) hosts(e *env, pattern string) ([]*inventory.Host, error) {
-	hosts, err := o.inventory.choose(e, pattern)
-	if err == nil && len(hosts) == 0 {
-		err = o.inventory.none(pattern)
-	}
+	_, hosts, err := o.inventory.targets(e, pattern)
 	return hosts, err
 }
 

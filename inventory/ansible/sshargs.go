@@ -6,6 +6,16 @@ import (
 	"fleet/inventory"
 )
 
+// letterSettings are the settings that options of ssh(1) stand for.
+var letterSettings = map[byte]string{'J': "jump", 'i': "key", 'p': "port", 'l': "user"}
+
+// keywordSettings are the settings that keywords of ssh_config(5) stand for, in
+// small letters as all keywords here.
+var keywordSettings = map[string]string{
+	"proxyjump": "jump", "proxycommand": "proxy_command", "identityfile": "key", "certificatefile": "certificate",
+	"port": "port", "user": "user", "hostname": "address", "connecttimeout": "connect_timeout", "userknownhostsfile": "known_hosts",
+}
+
 // noEffect are options of ssh that fleet has its own ways for, or that change
 // nothing that can be seen.
 var noEffect = map[string]bool{
@@ -71,55 +81,32 @@ func (a *sshArgs) set(setting, text string) {
 }
 
 func (a *sshArgs) option(letter byte, value string) {
-	switch letter {
-	case 'J':
-		a.set("jump", value)
-	case 'i':
-		a.set("key", value)
-	case 'p':
-		a.set("port", value)
-	case 'l':
-		a.set("user", value)
-	case 'o':
-		cut := strings.IndexAny(value, "= \t")
-		if cut < 0 {
-			a.warn("-o " + value)
-			return
-		}
-		a.keyword(value[:cut], strings.Trim(strings.TrimLeft(value[cut:], " \t="), `"`))
-	default:
-		a.warn("-" + string(letter))
+	if setting, known := letterSettings[letter]; known {
+		a.set(setting, value)
+		return
 	}
+	if letter != 'o' {
+		a.warn("-" + string(letter))
+		return
+	}
+	cut := strings.IndexAny(value, "= \t")
+	if cut < 0 {
+		a.warn("-o " + value)
+		return
+	}
+	a.keyword(value[:cut], strings.Trim(strings.TrimLeft(value[cut:], " \t="), `"`))
 }
 
 // keyword takes an option of -o.
 func (a *sshArgs) keyword(name, value string) {
-	switch key := strings.ToLower(name); key {
-	case "proxyjump":
-		a.set("jump", value)
-	case "proxycommand":
-		a.set("proxy_command", value)
-	case "identityfile":
-		a.set("key", value)
-	case "certificatefile":
-		a.set("certificate", value)
-	case "port":
-		a.set("port", value)
-	case "user":
-		a.set("user", value)
-	case "hostname":
-		a.set("address", value)
-	case "connecttimeout":
-		a.set("connect_timeout", value)
-	case "userknownhostsfile":
-		if value != "/dev/null" {
-			a.set("known_hosts", value)
-		} else {
-			a.warn(name)
-		}
-	default:
-		if !noEffect[key] {
-			a.warn(name)
-		}
+	key := strings.ToLower(name)
+	setting, known := keywordSettings[key]
+	switch {
+	case key == "userknownhostsfile" && value == "/dev/null": // host keys are checked all the same
+		a.warn(name)
+	case known:
+		a.set(setting, value)
+	case !noEffect[key]:
+		a.warn(name)
 	}
 }
