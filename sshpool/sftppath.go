@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pkg/sftp"
@@ -110,8 +111,11 @@ func (s *SFTP) RemoveAll(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return s.removeTree(ctx, name, fi, 0)
+	return s.removeTree(ctx, name, fi, 0, make(chan struct{}, removals))
 }
+
+// removals is how many calls a RemoveAll has under way at most.
+const removals = 64
 
 // maxDepth bounds how deep a tree is followed: no file system has names longer
 // than this, and a hostile server cannot keep us going down.
@@ -120,7 +124,9 @@ const maxDepth = 2048
 // properName tells whether a file in a folder can have that name.
 func properName(name string) bool { return name != "" && !strings.ContainsAny(name, "/\x00") }
 
-func (s *SFTP) removeTree(ctx context.Context, name string, fi fs.FileInfo, depth int) error {
+// removeTree removes what fi describes; busy has a place for each further
+// goroutine.
+func (s *SFTP) removeTree(ctx context.Context, name string, fi fs.FileInfo, depth int, busy chan struct{}) error {
 	if !fi.IsDir() {
 		return s.Remove(ctx, name)
 	}
@@ -131,14 +137,35 @@ func (s *SFTP) removeTree(ctx context.Context, name string, fi fs.FileInfo, dept
 	if err != nil {
 		return err
 	}
+	inside, stop := context.WithCancel(ctx)
+	defer stop()
+	var others sync.WaitGroup
+	var once sync.Once
+	var failed error
+	one := func(below fs.FileInfo) {
+		err := s.removeTree(inside, path.Join(name, below.Name()), below, depth+1, busy)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			once.Do(func() { failed = err })
+			stop()
+		}
+	}
 	for _, below := range list {
 		if !properName(below.Name()) {
 			continue
 		}
-		err := s.removeTree(ctx, path.Join(name, below.Name()), below, depth+1)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		select {
+		case busy <- struct{}{}:
+			others.Go(func() {
+				defer func() { <-busy }()
+				one(below)
+			})
+		default:
+			one(below)
 		}
+	}
+	others.Wait()
+	if failed != nil {
+		return failed
 	}
 	return s.RemoveDir(ctx, name)
 }
