@@ -3,6 +3,7 @@ package transfer
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"fleet/tasks"
@@ -76,10 +77,31 @@ cd . || die cd
 echo done
 `
 
-// apply is the sh code that puts what was unpacked in its place. Paths are below
-// the folder; those of the stage begin with "$t/", which is not quoted.
-func (p *Push) apply(pl *plan, far *outlook) string {
-	var a applyCode
+// Verbs of a step, words of putScript.
+const (
+	toKeep     = "k" // keep what has the name, with "~"
+	toRemove   = "r"
+	toMove     = "m" // from the stage into the folder of the argument
+	toExchange = "x" // a folder of the stage for the one that is there
+	toChmod    = "c"
+	toChown    = "o"
+	toTouch    = "u"
+	toPunch    = "p" // make holes
+)
+
+// step is one thing that is done when all that is sent has arrived and was
+// compared.
+type step struct {
+	verb   string
+	arg    string // what the verb needs; empty for nothing
+	time   int64  // what toTouch and toPunch need, seconds since 1970
+	names  []string
+	staged bool // the names are still those in the stage
+}
+
+// steps put what was unpacked in its place.
+func (p *Push) steps(pl *plan, far *outlook) []step {
+	var a steps
 	isNew := make(map[string]bool) // folders that were not there, and so move whole
 	for _, ch := range pl.changes {
 		if ch.Kind == Folder && ch.send && ch.Path != "." {
@@ -88,24 +110,34 @@ func (p *Push) apply(pl *plan, far *outlook) string {
 	}
 	p.prepareStage(&a, pl)
 	if p.Backup {
-		a.each("k", pathsOf(pl.changes, func(ch *change) bool { return ch.send && ch.old != nil && !ch.removed }))
+		a.add(step{verb: toKeep, names: pathsOf(pl.changes, func(ch *change) bool { return ch.send && ch.old != nil && !ch.removed })})
 	}
 	removed := pathsOf(pl.changes, func(ch *change) bool { return ch.removed })
 	if p.Backup {
-		a.each("k", removed)
+		a.add(step{verb: toKeep, names: removed})
 	}
-	a.each("r", removed)
+	a.add(step{verb: toRemove, names: removed})
 	p.moves(&a, pl, isNew)
 	var gone []string
 	for _, e := range pl.deletes {
 		gone = append(gone, e.Path)
 	}
 	if p.Backup {
-		a.each("k", gone)
+		a.add(step{verb: toKeep, names: gone})
 	}
-	a.each("r", gone)
+	a.add(step{verb: toRemove, names: gone})
 	p.metadata(&a, pl, far, isNew)
-	return a.b.String()
+	return a.list
+}
+
+// steps gathers steps.
+type steps struct{ list []step }
+
+// add adds a step, if it is about anything.
+func (a *steps) add(s step) {
+	if len(s.names) > 0 {
+		a.list = append(a.list, s)
+	}
 }
 
 func pathsOf(changes []*change, want func(*change) bool) []string {
@@ -119,45 +151,23 @@ func pathsOf(changes []*change, want func(*change) bool) []string {
 }
 
 // prepareStage makes what tar could not: owners by flag, holes.
-func (p *Push) prepareStage(a *applyCode, pl *plan) {
+func (p *Push) prepareStage(a *steps, pl *plan) {
 	if z := p.ownerWord(); z != "" {
-		a.staged("o "+tasks.Quote(z), pathsOf(pl.changes, func(ch *change) bool { return ch.send && ch.Path != "." }))
-		var special []*change // chown takes such bits away
-		for _, ch := range pl.changes {
+		a.add(step{verb: toChown, arg: z, staged: true, names: pathsOf(pl.changes, func(ch *change) bool { return ch.send && ch.Path != "." })})
+		for _, ch := range pl.changes { // chown takes such bits away
 			if ch.send && ch.Kind == File && ch.Mode&0o6000 != 0 {
-				special = append(special, ch)
+				a.add(step{verb: toChmod, arg: octal(ch.Mode), staged: true, names: []string{ch.Path}})
 			}
-		}
-		for _, ch := range special {
-			a.staged(fmt.Sprintf("c %04o", ch.Mode), []string{ch.Path})
 		}
 	}
 	for _, ch := range pl.changes {
 		if ch.send && ch.Sparse && ch.Same == "" {
-			a.staged("p "+stamp(ch.ModTime), []string{ch.Path})
+			a.add(step{verb: toPunch, time: ch.ModTime, staged: true, names: []string{ch.Path}})
 		}
 	}
 }
 
-// staged is each for names in the stage.
-func (a *applyCode) staged(verb string, names []string) {
-	size := 0
-	for i, n := range names {
-		q := `"$t"/` + tasks.Quote("t/"+n)
-		if size == 0 || size+len(q)+len(stagePrefix)+26 > maxLine {
-			if i > 0 {
-				a.b.WriteByte('\n')
-			}
-			size = len(verb)
-			a.b.WriteString(verb)
-		}
-		size += len(q) + len(stagePrefix) + 26
-		a.b.WriteString(" " + q)
-	}
-	if len(names) > 0 {
-		a.b.WriteByte('\n')
-	}
-}
+func octal(mode uint32) string { return fmt.Sprintf("%04o", mode) }
 
 // ownerWord is the owner that was asked for, in chown's word; empty for none.
 func (p *Push) ownerWord() string {
@@ -172,7 +182,7 @@ func (p *Push) ownerWord() string {
 
 // moves puts what is sent in its place: files and links, and folders that were
 // not there with all that is in them.
-func (p *Push) moves(a *applyCode, pl *plan, isNew map[string]bool) {
+func (p *Push) moves(a *steps, pl *plan, isNew map[string]bool) {
 	var order []string
 	into := map[string][]string{}
 	for _, ch := range pl.changes {
@@ -181,7 +191,7 @@ func (p *Push) moves(a *applyCode, pl *plan, isNew map[string]bool) {
 			continue
 		}
 		if slices.Contains(pl.exchange, ch.Path) {
-			a.each("x", []string{ch.Path})
+			a.add(step{verb: toExchange, names: []string{ch.Path}})
 			continue
 		}
 		if into[dir] == nil {
@@ -190,13 +200,13 @@ func (p *Push) moves(a *applyCode, pl *plan, isNew map[string]bool) {
 		into[dir] = append(into[dir], ch.Path)
 	}
 	for _, dir := range order {
-		a.staged("m "+tasks.Quote("./"+dir), into[dir])
+		a.add(step{verb: toMove, arg: "./" + dir, staged: true, names: into[dir]})
 	}
 }
 
 // metadata sets modes, owners and times of what was not sent, and of folders
 // once they hold what they are to hold: what is in them comes first.
-func (p *Push) metadata(a *applyCode, pl *plan, far *outlook, isNew map[string]bool) {
+func (p *Push) metadata(a *steps, pl *plan, far *outlook, isNew map[string]bool) {
 	touched := map[string]bool{} // folders whose time is not what it was
 	for _, ch := range pl.changes {
 		if ch.send && !isNew[parent(ch.Path)] {
@@ -214,29 +224,29 @@ func (p *Push) metadata(a *applyCode, pl *plan, far *outlook, isNew map[string]b
 			if z == "" {
 				z = far.owner(e.Owner) + ":" + far.group(e.Group)
 			}
-			a.each("o "+tasks.Quote(z), name)
+			a.add(step{verb: toChown, arg: z, names: name})
 		}
 		if e.Kind == Link {
 			continue
 		}
 		short := fresh && e.Kind == Folder && e.Mode&0o700 != 0o700 // tar was not told
 		if !fresh && (ch.mode || ch.owner && e.Mode&0o7000 != 0 || ch.Path == "." && ch.send) || short {
-			a.each(fmt.Sprintf("c %04o", e.Mode), name)
+			a.add(step{verb: toChmod, arg: octal(e.Mode), names: name})
 		}
 		if e.Kind == File && ch.time && !fresh {
-			a.each("u "+stamp(e.ModTime), name)
+			a.add(step{verb: toTouch, time: e.ModTime, names: name})
 		}
 	}
 	pl.folderTimes(a, far, isNew, touched)
 }
 
 // folderTimes sets the times of folders, those within others first.
-func (pl *plan) folderTimes(a *applyCode, far *outlook, isNew, touched map[string]bool) {
+func (pl *plan) folderTimes(a *steps, far *outlook, isNew, touched map[string]bool) {
 	for _, e := range slices.Backward(pl.folders) {
 		own := pl.change(e.Path)
 		keeps := far.tar == "gnu" || far.tar == "bsd"
 		if own != nil && (own.time || own.send && (!keeps || e.Path == ".")) || touched[e.Path] && !isNew[e.Path] {
-			a.each("u "+stamp(e.ModTime), []string{e.Path})
+			a.add(step{verb: toTouch, time: e.ModTime, names: []string{e.Path}})
 		}
 	}
 }
@@ -244,4 +254,45 @@ func (pl *plan) folderTimes(a *applyCode, far *outlook, isNew, touched map[strin
 // stamp is a time as touch -t reads it (POSIX.1-2017, touch), in UTC.
 func stamp(seconds int64) string {
 	return time.Unix(seconds, 0).UTC().Format("200601021504.05")
+}
+
+// maxLine keeps what one command gets far below what systems allow (ARG_MAX).
+const maxLine = 60 << 10
+
+// code is sh code of steps, in words of putScript, many names to a line. Paths
+// are below the folder; those of the stage begin with "$t/", which is not quoted.
+func code(list []step) string {
+	var b strings.Builder
+	for _, s := range list {
+		verb, size := s.words(), 0
+		for i, n := range s.names {
+			q := tasks.Quote(n)
+			if s.staged {
+				q = `"$t"/` + tasks.Quote("t/"+n)
+			}
+			more := len(q) + len(stagePrefix) + 26 // what $t comes to
+			if size == 0 || size+more > maxLine {
+				if i > 0 {
+					b.WriteByte('\n')
+				}
+				size = len(verb)
+				b.WriteString(verb)
+			}
+			size += more
+			b.WriteString(" " + q)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// words are what stands before the names.
+func (s *step) words() string {
+	switch {
+	case s.verb == toTouch || s.verb == toPunch:
+		return s.verb + " " + stamp(s.time)
+	case s.arg != "":
+		return s.verb + " " + tasks.Quote(s.arg)
+	}
+	return s.verb
 }

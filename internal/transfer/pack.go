@@ -3,7 +3,6 @@ package transfer
 import (
 	"archive/tar"
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -47,7 +46,7 @@ func (k *pack) write(ctx context.Context, dst io.Writer) error {
 	}
 	for _, f := range []struct{ name, text string }{
 		{"sums", k.sums.String()}, {"check", k.check.String()}, {"names", k.names.String()},
-		{"apply", k.p.apply(k.plan, k.far)},
+		{"apply", code(k.p.steps(k.plan, k.far))},
 	} {
 		h := &tar.Header{Name: f.name, Mode: 0o600, Size: int64(len(f.text)), Format: tar.FormatGNU, ModTime: time.Unix(1, 0)}
 		if err := k.w.WriteHeader(h); err != nil {
@@ -140,30 +139,4 @@ func orRoot(known map[string]bool, name string) string {
 		return name
 	}
 	return "root"
-}
-
-// applyCode writes sh code in words of applyScript, many names to a line.
-type applyCode struct{ b bytes.Buffer }
-
-// maxLine keeps what one command gets far below what systems allow (ARG_MAX).
-const maxLine = 60 << 10
-
-// each writes verb with fixed words, then all names, in as many lines as needed.
-func (a *applyCode) each(verb string, names []string) {
-	size := 0
-	for i, n := range names {
-		if q := tasks.Quote(n); size == 0 || size+len(q) > maxLine {
-			if i > 0 {
-				a.b.WriteByte('\n')
-			}
-			size = len(verb) + len(q)
-			a.b.WriteString(verb + " " + q)
-		} else {
-			size += len(q) + 1
-			a.b.WriteString(" " + q)
-		}
-	}
-	if len(names) > 0 {
-		a.b.WriteByte('\n')
-	}
 }
