@@ -29,6 +29,8 @@ require (
 	go.uber.org/goleak v1.3.0
 	// SSH itself: transport, authentication, agent, key parsing. Never below v0.52.0 (ten CVEs of May 2026).
 	golang.org/x/crypto v0.58.0
+	// Groups of goroutines of which the first error ends all; semaphores with weights.
+	golang.org/x/sync v0.25.0
 	// TCP_QUICKACK, file locks, resource limits.
 	golang.org/x/sys v0.50.0
 	// Terminal size, raw mode and prompts without echo.
@@ -59,7 +61,6 @@ require (
 	go.uber.org/multierr v1.11.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.42.0 // indirect
-	golang.org/x/sync v0.25.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 	honnef.co/go/tools v0.8.2 // indirect
 	modernc.org/libc v1.80.2 // indirect

@@ -54,7 +54,7 @@ var hints = map[string]string{
 	"local":               "the trouble is with a file on this machine",
 	"mismatch":            "what arrived is not what was sent, so it was thrown away: a bad disk, bad memory, or somebody else wrote to it",
 	"changed":             "the file changed while it was read: move a copy that nobody writes to",
-	"no_shell":            "--raw sends a command as it is, to devices and accounts without a POSIX shell; moving files takes one with find and tar",
+	"no_shell":            "--raw sends a command as it is, to devices and accounts without a POSIX shell; moving files takes one with find and tar, or SFTP",
 	"conflict":            "--delete lets what is of another kind be replaced",
 	"unsafe":              "what was refused is told above; --exclude leaves it out, and --links skip leaves out links",
 	"max_delete":          "--dry-run shows what would be deleted; --max-delete N allows more",

@@ -175,6 +175,9 @@ func (d *pushing) ownerNumbers(ctx context.Context, e *Entry) (uid, gid *int, er
 	if owner == "" && group == "" {
 		return nil, nil, nil
 	}
+	if d.far.sftp != nil {
+		return d.far.numbers(ctx, owner, group)
+	}
 	var said strings.Builder
 	res, err := d.far.script(ctx, nonce(), numbersScript, []string{owner, group}, nil, &said)
 	if err != nil {

@@ -94,6 +94,7 @@ const (
 type step struct {
 	verb   string
 	arg    string // what the verb needs; empty for nothing
+	mode   uint32 // what toChmod needs
 	time   int64  // what toTouch and toPunch need, seconds since 1970
 	names  []string
 	staged bool // the names are still those in the stage
@@ -156,7 +157,7 @@ func (p *Push) prepareStage(a *steps, pl *plan) {
 		a.add(step{verb: toChown, arg: z, staged: true, names: pathsOf(pl.changes, func(ch *change) bool { return ch.send && ch.Path != "." })})
 		for _, ch := range pl.changes { // chown takes such bits away
 			if ch.send && ch.Kind == File && ch.Mode&0o6000 != 0 {
-				a.add(step{verb: toChmod, arg: octal(ch.Mode), staged: true, names: []string{ch.Path}})
+				a.add(step{verb: toChmod, mode: ch.Mode, staged: true, names: []string{ch.Path}})
 			}
 		}
 	}
@@ -166,8 +167,6 @@ func (p *Push) prepareStage(a *steps, pl *plan) {
 		}
 	}
 }
-
-func octal(mode uint32) string { return fmt.Sprintf("%04o", mode) }
 
 // ownerWord is the owner that was asked for, in chown's word; empty for none.
 func (p *Push) ownerWord() string {
@@ -231,7 +230,7 @@ func (p *Push) metadata(a *steps, pl *plan, far *outlook, isNew map[string]bool)
 		}
 		short := fresh && e.Kind == Folder && e.Mode&0o700 != 0o700 // tar was not told
 		if !fresh && (ch.mode || ch.owner && e.Mode&0o7000 != 0 || ch.Path == "." && ch.send) || short {
-			a.add(step{verb: toChmod, arg: octal(e.Mode), names: name})
+			a.add(step{verb: toChmod, mode: e.Mode, names: name})
 		}
 		if e.Kind == File && ch.time && !fresh {
 			a.add(step{verb: toTouch, time: e.ModTime, names: name})
@@ -291,6 +290,8 @@ func (s *step) words() string {
 	switch {
 	case s.verb == toTouch || s.verb == toPunch:
 		return s.verb + " " + stamp(s.time)
+	case s.verb == toChmod:
+		return fmt.Sprintf("%s %04o", s.verb, s.mode)
 	case s.arg != "":
 		return s.verb + " " + tasks.Quote(s.arg)
 	}

@@ -11,10 +11,12 @@
 //	             and those that are pulled: they go on where an earlier run stopped
 //	pull.go      the other way; pull_here.go finds what is here already, want.go decides what is taken from a host, names.go
 //	             what it is called here, store.go writes it
+//	sftp.go      all that again without a shell: sftplook.go, sftpstage.go, sftpput.go,
+//	             sftpfetch.go
 //	diff.go      what would change, as text
 //	failure.go   what went wrong, from what the host's tools say
 //
-// A host needs a POSIX shell, find, and tar. A tree goes to it as one tar stream
+// A host needs a POSIX shell, find, and tar; or SFTP. A tree goes to it as one tar stream
 // into a folder of its own beside the destination, readable by its user alone;
 // there each file is compared with its SHA-256, and then all are moved to their
 // places by rename, so that each is the old file or the new one at any time.

@@ -25,6 +25,9 @@ xargs -0 tar -cf - "$@" --
 // caller to find out; the result tells what tar complained of. An error of take
 // ends it.
 func (f *far) fetch(ctx context.Context, base string, options, names []string, take func(*tar.Header, io.Reader) error) (scriptResult, error) {
+	if f.sftp != nil {
+		return f.fetchBySFTP(ctx, base, names, take)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r, w := io.Pipe()

@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"fleet/scheduler"
+	"fleet/sshpool"
 	"fleet/tasks"
 )
 
@@ -116,8 +118,30 @@ func plainNames(set map[string]bool) string {
 	return strings.Join(list, " ")
 }
 
-// look looks at a host.
+// look looks at a host: by its shell, or where it has none, or not what is
+// needed, by SFTP.
 func (f *far) look(ctx context.Context, l lookFor) (*outlook, error) {
+	if f.sftp == nil {
+		out, err := f.lookByShell(ctx, l)
+		if !lacking(out, err) || !f.bySFTP(ctx) {
+			return out, err
+		}
+	}
+	return f.lookBySFTP(ctx, l)
+}
+
+// lacking says that a host has no shell, or not the tools. One that serves files
+// alone may refuse a command, or end it without a word.
+func lacking(out *outlook, err error) bool {
+	var f *Failure
+	if err != nil {
+		return errors.As(err, &f) && f.Kind == scheduler.KindNoShell ||
+			isKind(err, sshpool.KindNoShell) || isKind(err, sshpool.KindNoStatus) || isKind(err, sshpool.KindPermission)
+	}
+	return out.find == "none" || out.tar == "none"
+}
+
+func (f *far) lookByShell(ctx context.Context, l lookFor) (*outlook, error) {
 	args := []string{l.what, l.dst, path.Dir(l.dst), path.Base(l.dst), "-H", plainNames(l.users), plainNames(l.groups)}
 	if l.links == FollowLinks {
 		args[4] = "-L"

@@ -32,6 +32,7 @@ type host struct {
 	dir  string // a folder for what comes to it
 
 	tools string // a folder for tools, of a liar
+	way   string // how files go
 }
 
 // hostNamed is an inventory of one.
@@ -59,7 +60,7 @@ func dial(t *testing.T, s *sshtest.Server) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &host{t: t, conn: conn, dir: t.TempDir()}
+	return &host{t: t, conn: conn, dir: t.TempDir(), way: "tar"}
 }
 
 // servers are hosts with tools of several makes.
@@ -68,7 +69,53 @@ func servers(t *testing.T) map[string]func(*testing.T) *host {
 		"openssh with GNU tools": func(t *testing.T) *host { return dial(t, sshtest.OpenSSH(t)) },
 		"openssh with busybox":   busybox,
 		"dropbear":               func(t *testing.T) *host { return dial(t, sshtest.Dropbear(t)) },
+		"openssh with SFTP only": sftpOnly,
+		"dropbear with SFTP only": func(t *testing.T) *host {
+			return bySFTP(dial(t, sshtest.Dropbear(t, sshtest.Shell(sftpShell(t)))))
+		},
+		"openssh without tar": func(t *testing.T) *host {
+			tools := busyboxTools(t)
+			if err := os.Remove(filepath.Join(tools, "tar")); err != nil {
+				t.Fatal(err)
+			}
+			return bySFTP(dial(t, sshtest.OpenSSH(t, sshtest.Config("SetEnv PATH="+tools))))
+		},
 	}
+}
+
+// bothWays runs a test with a host that has a shell and tar, and one that has SFTP
+// alone.
+func bothWays(t *testing.T, test func(t *testing.T, h *host)) {
+	for name, start := range map[string]func(*testing.T) *host{
+		"tar":  func(t *testing.T) *host { return dial(t, sshtest.OpenSSH(t)) },
+		"sftp": sftpOnly,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
+}
+
+// sftpOnly is a host that runs no commands.
+func sftpOnly(t *testing.T) *host {
+	return bySFTP(dial(t, sshtest.OpenSSH(t, sshtest.Config("ForceCommand internal-sftp"))))
+}
+
+func bySFTP(h *host) *host {
+	h.way = "sftp"
+	return h
+}
+
+// sftpShell is a login shell that runs an SFTP server and nothing else.
+func sftpShell(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "sftponly")
+	script := "#!/bin/sh\ncase $2 in */sftp-server) exec \"$2\" ;; esac\necho 'files only' >&2\nexit 1\n"
+	if err := os.WriteFile(name, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // busybox is a host that has nothing but busybox, the shell included.

@@ -123,8 +123,9 @@ func (p *Pull) Do(ctx context.Context, conn *sshpool.Conn, host string, show Sho
 	if ph == nil {
 		return nil, fmt.Errorf("pull: host %q was not prepared", host)
 	}
-	d := &pulling{Pull: p, far: far{conn, show.Become, p.Bandwidth.rates()}, host: ph, show: show}
+	d := &pulling{Pull: p, far: far{conn: conn, become: show.Become, rates: p.Bandwidth.rates()}, host: ph, show: show}
 	d.did.Pull, d.did.DryRun = true, p.DryRun
+	defer d.far.close()
 	err := d.do(ctx)
 	return &d.did, outcome(err)
 }

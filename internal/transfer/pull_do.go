@@ -105,9 +105,9 @@ func (d *pulling) look(ctx context.Context, source string) (*pullPart, error) {
 	p.out = out
 	switch {
 	case out.find == "none":
-		return nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has neither GNU find nor stat"}
+		return nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has neither GNU find nor stat, and no SFTP"}
 	case out.tar == "none":
-		return nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has no tar"}
+		return nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has no tar, and no SFTP"}
 	case out.base == "denied":
 		return nil, &Failure{Kind: scheduler.KindPermission, Text: shown(p.base) + ": permission denied"}
 	case out.dst == "file":
@@ -275,6 +275,9 @@ func (d *pulling) fetchFiles(ctx context.Context, p *pullPart) error {
 	}
 	if want = append(want, rest...); len(want) > 0 {
 		d.did.Way = "tar"
+		if d.far.sftp != nil {
+			d.did.Way = string(d.far.sftp.Way())
+		}
 	}
 	for try := 1; len(want) > 0; try++ {
 		bad, err := d.round(ctx, p, want, c)

@@ -51,6 +51,21 @@ func plain(t *testing.T) string {
 	return src
 }
 
+// samePulled wants what was pulled to be as src; by SFTP hard links come as files
+// of their own.
+func (h *host) samePulled(src string) {
+	h.t.Helper()
+	want := listing(h.t, src)
+	for i, line := range want {
+		if before, _, linked := strings.Cut(line, " same as "); linked && h.way == "sftp" {
+			want[i] = before
+		}
+	}
+	if diff := cmp.Diff(want, listing(h.t, filepath.Join(h.dir, "h"))); diff != "" {
+		h.t.Errorf("the copy differs (-source +copy):\n%s", diff)
+	}
+}
+
 func TestPullTree(t *testing.T) {
 	for name, start := range servers(t) {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +77,7 @@ func TestPullTree(t *testing.T) {
 			if err != nil || did.Sent != 13 || did.Skipped != 0 || told != "" {
 				t.Errorf("first pull: %+v, %v\n%s", did, err, told)
 			}
-			same(t, src, filepath.Join(h.dir, "h"))
+			h.samePulled(src)
 			if did, _, err := h.pull(p); err != nil || did.Sent != 0 || did.Skipped != 13 {
 				t.Errorf("second pull: %+v, %v", did, err)
 			}
@@ -72,67 +87,67 @@ func TestPullTree(t *testing.T) {
 			if did, _, err := h.pull(p); err != nil || did.Sent < 3 {
 				t.Errorf("third pull: %+v, %v", did, err)
 			}
-			same(t, src, filepath.Join(h.dir, "h"))
+			h.samePulled(src)
 		})
 	}
 }
 
 // TestPullNames makes names safe, in a way that can be undone.
 func TestPullNames(t *testing.T) {
-	t.Parallel()
-	h := dial(t, sshtest.OpenSSH(t))
-	src := t.TempDir()
-	names := []string{"a\x1b[2J", "new\nline", `back\slash`, "no\xffutf8", "100%", "100%25", "ok", "\u202ertl", "-rf"}
-	for _, n := range names {
-		write(t, src, map[string]string{n: n})
-	}
-	did, told, err := h.pull(&Pull{Sources: []string{src + "/"}, Dir: h.dir})
-	if err != nil || did.Sent != len(names) || told != "" {
-		t.Fatalf("%+v, %v: %s", did, err, told)
-	}
-	list, err := os.ReadDir(filepath.Join(h.dir, "h"))
-	if err != nil || len(list) != len(names) {
-		t.Fatal(list, err)
-	}
-	for _, d := range list {
-		data, err := os.ReadFile(filepath.Join(h.dir, "h", d.Name()))
-		if err != nil || string(data) != RawName(d.Name()) {
-			t.Errorf("%q holds %q, %v", d.Name(), data, err)
+	bothWays(t, func(t *testing.T, h *host) {
+		src := t.TempDir()
+		names := []string{"a\x1b[2J", "new\nline", `back\slash`, "no\xffutf8", "100%", "100%25", "ok", "\u202ertl", "-rf"}
+		for _, n := range names {
+			write(t, src, map[string]string{n: n})
 		}
-	}
+		did, told, err := h.pull(&Pull{Sources: []string{src + "/"}, Dir: h.dir})
+		if err != nil || did.Sent != len(names) || told != "" {
+			t.Fatalf("%+v, %v: %s", did, err, told)
+		}
+		list, err := os.ReadDir(filepath.Join(h.dir, "h"))
+		if err != nil || len(list) != len(names) {
+			t.Fatal(list, err)
+		}
+		for _, d := range list {
+			data, err := os.ReadFile(filepath.Join(h.dir, "h", d.Name()))
+			if err != nil || string(data) != RawName(d.Name()) {
+				t.Errorf("%q holds %q, %v", d.Name(), data, err)
+			}
+		}
+	})
 }
 
 // TestPullRefuses pulls a tree that no host should have: what is safe comes, the
 // rest is told, and nothing is written elsewhere.
 func TestPullRefuses(t *testing.T) {
-	t.Parallel()
-	h := dial(t, sshtest.OpenSSH(t))
-	src := t.TempDir()
-	write(t, src, map[string]string{"good": "1", "d/fine": "2", "abs": "-> /etc/passwd", "up": "-> ../../x",
-		"d/sly": "-> fine/../../..", "here": "-> good", "loop": "-> loop", "d/back": "-> ../good"})
-	if err := syscall.Mkfifo(filepath.Join(src, "fifo"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	write(t, src, map[string]string{"su": "3"})
-	if err := os.Chmod(filepath.Join(src, "su"), 0o4755|os.ModeSetuid); err != nil {
-		t.Fatal(err)
-	}
-	did, told, err := h.pull(&Pull{Sources: []string{src + "/"}, Dir: h.dir})
-	var e *scheduler.Error
-	want := "refused: 3 links that lead out of the destination, 1 setuid or setgid files, 1 special files"
-	if !errors.As(err, &e) || e.Outcome != scheduler.Failed || e.Cause.Kind != scheduler.KindUnsafe || e.Cause.Text != want {
-		t.Errorf("%v", err)
-	}
-	if did.Refused != 5 || did.Sent != 5 || strings.Count(told, "refused, ") != 5 || !strings.Contains(told, ": d/sly\n") {
-		t.Errorf("%+v\n%s", did, told)
-	}
-	var names []string
-	for _, l := range listing(t, h.dir) {
-		names = append(names, strings.Split(l, `"`)[1])
-	}
-	if diff := cmp.Diff([]string{"h/good", "h/d/fine", "h", "h/d", "h/d/back", "h/here", "h/loop"}, names, unordered); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
+	bothWays(t, func(t *testing.T, h *host) {
+		src := t.TempDir()
+		write(t, src, map[string]string{"good": "1", "d/fine": "2", "abs": "-> /etc/passwd", "up": "-> ../../x",
+			"d/sly": "-> fine/../../..", "here": "-> good", "loop": "-> loop", "d/back": "-> ../good"})
+		if err := syscall.Mkfifo(filepath.Join(src, "fifo"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		write(t, src, map[string]string{"su": "3"})
+		if err := os.Chmod(filepath.Join(src, "su"), 0o4755|os.ModeSetuid); err != nil {
+			t.Fatal(err)
+		}
+		did, told, err := h.pull(&Pull{Sources: []string{src + "/"}, Dir: h.dir})
+		var e *scheduler.Error
+		want := "refused: 3 links that lead out of the destination, 1 setuid or setgid files, 1 special files"
+		if !errors.As(err, &e) || e.Outcome != scheduler.Failed || e.Cause.Kind != scheduler.KindUnsafe || e.Cause.Text != want {
+			t.Errorf("%v", err)
+		}
+		if did.Refused != 5 || did.Sent != 5 || strings.Count(told, "refused, ") != 5 || !strings.Contains(told, ": d/sly\n") {
+			t.Errorf("%+v\n%s", did, told)
+		}
+		var names []string
+		for _, l := range listing(t, h.dir) {
+			names = append(names, strings.Split(l, `"`)[1])
+		}
+		if diff := cmp.Diff([]string{"h/good", "h/d/fine", "h", "h/d", "h/d/back", "h/here", "h/loop"}, names, unordered); diff != "" {
+			t.Errorf("(-want +got)\n%s", diff)
+		}
+	})
 }
 
 // liar is a host whose find and tar are shell code, which lie sets: the first
@@ -287,46 +302,46 @@ func TestPullHostileStreams(t *testing.T) {
 // TestPullInTheWay leaves alone what lies here where something else is to be: a
 // link leads nowhere, whatever it leads to.
 func TestPullInTheWay(t *testing.T) {
-	t.Parallel()
-	h := dial(t, sshtest.OpenSSH(t))
-	src, out := t.TempDir(), t.TempDir()
-	write(t, src, map[string]string{"d/f": "new", "g": "new"})
-	write(t, h.dir, map[string]string{"h/d": "-> " + out, "h/g/x": "mine"})
-	_, told, err := h.pull(&Pull{Sources: []string{src + "/"}, Dir: h.dir})
-	if err == nil || !strings.Contains(told+err.Error(), "not a folder here") && !strings.Contains(told, refusedHere) {
-		t.Errorf("%v\n%s", err, told)
-	}
-	if list := listing(t, out); len(list) > 0 {
-		t.Errorf("written through a link: %v", list)
-	}
+	bothWays(t, func(t *testing.T, h *host) {
+		src, out := t.TempDir(), t.TempDir()
+		write(t, src, map[string]string{"d/f": "new", "g": "new"})
+		write(t, h.dir, map[string]string{"h/d": "-> " + out, "h/g/x": "mine"})
+		_, told, err := h.pull(&Pull{Sources: []string{src + "/"}, Dir: h.dir})
+		if err == nil || !strings.Contains(told+err.Error(), "not a folder here") && !strings.Contains(told, refusedHere) {
+			t.Errorf("%v\n%s", err, told)
+		}
+		if list := listing(t, out); len(list) > 0 {
+			t.Errorf("written through a link: %v", list)
+		}
+	})
 }
 
 func TestPullFlatAndPatterns(t *testing.T) {
-	t.Parallel()
-	h := dial(t, sshtest.OpenSSH(t))
-	src := t.TempDir()
-	write(t, src, map[string]string{"etc/hosts": "1", "log/a/x.err": "2", "log/a/x.log": "3", "log/y.err": "4"})
-	if _, _, err := h.pull(&Pull{Sources: []string{src + "/etc/hosts"}, Dir: h.dir, Flat: "hosts-{{.Host}}"}); err != nil {
-		t.Error(err)
-	}
-	if _, _, err := h.pull(&Pull{Sources: []string{src + "/log/**/*.err"}, Dir: h.dir}); err != nil {
-		t.Error(err)
-	}
-	if _, _, err := h.pull(&Pull{Sources: []string{src + "/log"}, Dir: h.dir, Filter: filterOf(t, "*.err")}); err != nil {
-		t.Error(err)
-	}
-	for name, want := range map[string]bool{"hosts-h": true, "h/a/x.err": true, "h/y.err": true, "h/a/x.log": false, "h/log/a/x.log": true, "h/log/y.err": false} {
-		if _, err := os.Stat(filepath.Join(h.dir, name)); (err == nil) != want {
-			t.Errorf("%s: %v", name, err)
+	bothWays(t, func(t *testing.T, h *host) {
+		src := t.TempDir()
+		write(t, src, map[string]string{"etc/hosts": "1", "log/a/x.err": "2", "log/a/x.log": "3", "log/y.err": "4"})
+		if _, _, err := h.pull(&Pull{Sources: []string{src + "/etc/hosts"}, Dir: h.dir, Flat: "hosts-{{.Host}}"}); err != nil {
+			t.Error(err)
 		}
-	}
-	for source, kind := range map[string]scheduler.Kind{"/nosuch": scheduler.KindNotFound, src + "/*.none": scheduler.KindNotFound, src + "/etc/hosts/": scheduler.KindConflict} {
-		_, _, err := h.pull(&Pull{Sources: []string{source}, Dir: h.dir})
-		var e *scheduler.Error
-		if !errors.As(err, &e) || e.Cause.Kind != kind {
-			t.Errorf("%s: %v, want %s", source, err, kind)
+		if _, _, err := h.pull(&Pull{Sources: []string{src + "/log/**/*.err"}, Dir: h.dir}); err != nil {
+			t.Error(err)
 		}
-	}
+		if _, _, err := h.pull(&Pull{Sources: []string{src + "/log"}, Dir: h.dir, Filter: filterOf(t, "*.err")}); err != nil {
+			t.Error(err)
+		}
+		for name, want := range map[string]bool{"hosts-h": true, "h/a/x.err": true, "h/y.err": true, "h/a/x.log": false, "h/log/a/x.log": true, "h/log/y.err": false} {
+			if _, err := os.Stat(filepath.Join(h.dir, name)); (err == nil) != want {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for source, kind := range map[string]scheduler.Kind{"/nosuch": scheduler.KindNotFound, src + "/*.none": scheduler.KindNotFound, src + "/etc/hosts/": scheduler.KindConflict} {
+			_, _, err := h.pull(&Pull{Sources: []string{source}, Dir: h.dir})
+			var e *scheduler.Error
+			if !errors.As(err, &e) || e.Cause.Kind != kind {
+				t.Errorf("%s: %v, want %s", source, err, kind)
+			}
+		}
+	})
 }
 
 func TestContained(t *testing.T) {

@@ -16,11 +16,12 @@ import (
 // Do copies to one host. The transfer is what was done by then, also beside an
 // error; all of it is counted once it is done.
 func (p *Push) Do(ctx context.Context, conn *sshpool.Conn, host string, show Show) (*event.Transfer, error) {
-	d := &pushing{Push: p, far: far{conn, show.Become, p.Bandwidth.rates()}, tree: p.hosts[host], show: show}
+	d := &pushing{Push: p, far: far{conn: conn, become: show.Become, rates: p.Bandwidth.rates()}, tree: p.hosts[host], show: show}
 	d.did.DryRun = p.DryRun
 	if d.tree == nil {
 		return nil, fmt.Errorf("push: host %q was not prepared", host)
 	}
+	defer d.far.close()
 	return &d.did, outcome(d.do(ctx))
 }
 
@@ -127,9 +128,9 @@ func (d *pushing) place() (base string, want []*Entry, err error) {
 	t, o := d.tree, d.out
 	switch {
 	case o.find == "none":
-		return "", nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has neither GNU find nor stat"}
+		return "", nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has neither GNU find nor stat, and no SFTP"}
 	case o.tar == "none":
-		return "", nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has no tar"}
+		return "", nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has no tar, and no SFTP"}
 	case t.folder && o.dst == "file":
 		return "", nil, &Failure{Kind: scheduler.KindConflict, Text: quoted([]byte(t.dst)) + ": not a folder"}
 	}
@@ -238,10 +239,9 @@ func (d *pushing) put(ctx context.Context) error {
 		defer files.Close()
 	}
 	if !d.plan.empty() || d.out.dst == "none" && d.tree.folder {
-		if err := d.stream(ctx, count); err != nil {
+		if err := d.most(ctx, count); err != nil {
 			return err
 		}
-		d.went("tar")
 		d.did.NotSynced = true
 	}
 	d.count()
@@ -249,6 +249,16 @@ func (d *pushing) put(ctx context.Context) error {
 		return nil
 	}
 	return d.putLarge(ctx, files, count)
+}
+
+// most sends all that is not sent by itself.
+func (d *pushing) most(ctx context.Context, count *counter) error {
+	if d.far.sftp != nil {
+		d.went(string(d.far.sftp.Way()))
+		return d.streamBySFTP(ctx, count)
+	}
+	d.went("tar")
+	return d.stream(ctx, count)
 }
 
 // stream sends what goes in one stream.

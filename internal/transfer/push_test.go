@@ -67,7 +67,7 @@ func TestPushTree(t *testing.T) {
 			dst := filepath.Join(h.dir, "new", "dst")
 			did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst})
 			same(t, src, dst)
-			if did.Sent != 15 || did.Skipped != 0 || did.Way != "tar" {
+			if did.Sent != 15 || did.Skipped != 0 || did.Way != h.way {
 				t.Errorf("first push: %+v", did)
 			}
 			if did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst}); did.Sent != 0 || did.Skipped != 15 || did.Updated != 0 {
@@ -125,45 +125,45 @@ func TestPushSparse(t *testing.T) {
 
 // TestPushPlaces puts one file where its name and the host's folders say.
 func TestPushPlaces(t *testing.T) {
-	t.Parallel()
-	h := servers(t)["openssh with GNU tools"](t)
-	src := t.TempDir()
-	write(t, src, map[string]string{"f": "1", "g": "2", "d/x": "3"})
-	write(t, h.dir, map[string]string{"there": "dir", "file": "old"})
-	for _, c := range []struct {
-		sources, dst, want string
-		kind               scheduler.Kind
-	}{
-		{"f", "fresh", "fresh", ""},
-		{"f", "there", "there/f", ""},
-		{"f", "there/", "there/f", ""},
-		{"f", "made/", "made/f", ""},
-		{"f", "file", "file", ""},
-		{"f g", "two", "two/g", ""},
-		{"d", "into", "into/d/x", ""},
-		{"d/", "as", "as/x", ""},
-		{"*", "glob", "glob/d/x", ""},
-		{"**/x", "deep", "deep/d/x", ""},
-		{"f", "none/at/all", "", scheduler.KindNotFound},
-		{"d", "file", "", scheduler.KindConflict},
-		{"f", "file/x", "", scheduler.KindNotFound},
-		{"f g", "file", "", scheduler.KindConflict},
-	} {
-		var sources []string
-		for _, s := range strings.Fields(c.sources) {
-			sources = append(sources, src+"/"+s)
-		}
-		dst := h.dir + "/" + c.dst
-		_, _, err := h.push(&Push{Sources: sources, Dst: dst})
-		if c.kind != "" {
-			var e *scheduler.Error
-			if !errors.As(err, &e) || e.Cause.Kind != c.kind || strings.Contains(e.Cause.Text, "\n") {
-				t.Errorf("%s to %s: %v, want %s", c.sources, c.dst, err, c.kind)
+	bothWays(t, func(t *testing.T, h *host) {
+		src := t.TempDir()
+		write(t, src, map[string]string{"f": "1", "g": "2", "d/x": "3"})
+		write(t, h.dir, map[string]string{"there": "dir", "file": "old"})
+		for _, c := range []struct {
+			sources, dst, want string
+			kind               scheduler.Kind
+		}{
+			{"f", "fresh", "fresh", ""},
+			{"f", "there", "there/f", ""},
+			{"f", "there/", "there/f", ""},
+			{"f", "made/", "made/f", ""},
+			{"f", "file", "file", ""},
+			{"f g", "two", "two/g", ""},
+			{"d", "into", "into/d/x", ""},
+			{"d/", "as", "as/x", ""},
+			{"*", "glob", "glob/d/x", ""},
+			{"**/x", "deep", "deep/d/x", ""},
+			{"f", "none/at/all", "", scheduler.KindNotFound},
+			{"d", "file", "", scheduler.KindConflict},
+			{"f", "file/x", "", scheduler.KindNotFound},
+			{"f g", "file", "", scheduler.KindConflict},
+		} {
+			var sources []string
+			for _, s := range strings.Fields(c.sources) {
+				sources = append(sources, src+"/"+s)
 			}
-			continue
+			dst := h.dir + "/" + c.dst
+			_, _, err := h.push(&Push{Sources: sources, Dst: dst})
+			if c.kind != "" {
+				var e *scheduler.Error
+				if !errors.As(err, &e) || e.Cause.Kind != c.kind || strings.Contains(e.Cause.Text, "\n") {
+					t.Errorf("%s to %s: %v, want %s", c.sources, c.dst, err, c.kind)
+				}
+				continue
+			}
+			if _, statErr := os.Stat(filepath.Join(h.dir, c.want)); err != nil || statErr != nil {
+				t.Errorf("%s to %s: %v, %v", c.sources, c.dst, err, statErr)
+			}
 		}
-		if _, statErr := os.Stat(filepath.Join(h.dir, c.want)); err != nil || statErr != nil {
-			t.Errorf("%s to %s: %v, %v", c.sources, c.dst, err, statErr)
-		}
-	}
+	})
 }

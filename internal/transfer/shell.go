@@ -17,6 +17,9 @@ type far struct {
 	conn   *sshpool.Conn
 	become *sshpool.Become // whom scripts run as; nil is the login user
 	rates  []*sshpool.Rate // what scripts read and write keeps to these
+
+	sftp *sshpool.SFTP // where scripts are not to be had; else nil
+	ids  *accounts     // with sftp
 }
 
 // needsTerminal says that a script could have no input: what makes it another

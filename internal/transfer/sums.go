@@ -19,6 +19,9 @@ exit 0
 // digests computes digests on the host. Names of which the tool does not give
 // any, for whatever reason, are not in the result.
 func (f *far) digests(ctx context.Context, base, tool string, names []string) (map[string]digest, error) {
+	if f.sftp != nil {
+		return f.digestsBySFTP(ctx, base, names)
+	}
 	var list strings.Builder
 	for _, n := range names {
 		if !awkward(n) {
