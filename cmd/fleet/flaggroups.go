@@ -24,7 +24,7 @@ var flagGroups = []struct {
 	{"ROLLOUT", `canary deadline delay fanout gate gate-host gate-timeout max-fail on-halt pause retries
 		retry-delay retry-on serial straggler straggler-after`},
 	{"OUTPUT", `color diff expect-same live-fold mask mask-regex max-output out-dir output timestamps verbose`},
-	{"RECORD", `detach follow no-record`},
+	{"RECORD", `detach follow no-record record-max`},
 }
 
 // manyFlags is from how many flags on there are headings.

@@ -76,7 +76,7 @@ func (f *showFlags) declare(c *cobra.Command) {
 	fs.StringVarP(&f.output, "output", "o", "live", "`FORMAT`: "+strings.Join(showOutputs, ", "))
 	fs.StringVar(&f.color, "color", "auto", "`WHEN`: "+strings.Join(showColors, ", "))
 	fs.CountVarP(&f.verbose, "verbose", "v", "say more about what is done; twice for still more")
-	fs.Var(&f.maxOutput, "max-output", "most to keep and show of each stream of a host, `SIZE` as 512K, 1M")
+	fs.Var(&f.maxOutput, "max-output", "most to show of each stream of a host, `SIZE` as 512K, 1M; the record keeps all")
 	fixedCompletion(c, "output", showOutputs)
 	fixedCompletion(c, "color", showColors)
 }

@@ -317,9 +317,6 @@ func (r *replayer) show(ctx context.Context, res *record.Result) error {
 			return err
 		}
 	}
-	if res.Dropped {
-		res.Truncated = true
-	}
 	r.sink.Result(res.Result)
 	return nil
 }

@@ -21,10 +21,18 @@ import (
 )
 
 // recordFlags say whether a run is recorded, and whether it stays on the terminal.
-type recordFlags struct{ off, detach bool }
+type recordFlags struct {
+	off, detach bool
+	most        byteSize
+	mostGiven   func() bool // nil: there is no flag for it
+}
 
 func (f *recordFlags) declare(c *cobra.Command) {
 	f.declareOff(c, "this run")
+	f.most = byteSize{record.UsualMost}
+	c.Flags().Var(&f.most, "record-max", "most of what hosts write to keep in the record of the run, `SIZE`; 0 keeps all ($FLEET_RECORD_MAX)")
+	f.mostGiven = func() bool { return c.Flags().Changed("record-max") }
+	_ = c.RegisterFlagCompletionFunc("record-max", cobra.NoFileCompletions) // fails for an undeclared flag only
 	c.Flags().BoolVar(&f.detach, "detach", false, "print the run's id and leave the run to the background; 'fleet history show --follow' shows it")
 }
 
@@ -57,6 +65,10 @@ func (f *recordFlags) begin(e *env, stop *interrupts, sink render.Sink, kind, pa
 	if f.off || off {
 		return nil, nil
 	}
+	most, err := f.budget(e)
+	if err != nil {
+		return nil, err
+	}
 	warn := func(err error) {
 		sink.Note("fleet: warning: the record of this run is not whole: " + err.Error())
 		var way interface{ Hint() string }
@@ -71,7 +83,7 @@ func (f *recordFlags) begin(e *env, stop *interrupts, sink render.Sink, kind, pa
 	}
 	cfg := record.Config{
 		Dir: dir, Kind: kind, Pattern: pattern, Hosts: hosts, Argv: e.args, Version: versionLine(), User: userName(e),
-		Environ: map[string]string{}, Secrets: &secrets, Warn: warn, Keep: keep,
+		Environ: map[string]string{}, Secrets: &secrets, Warn: warn, Keep: keep, Most: most,
 	}
 	if e.rerun != nil {
 		cfg.RerunOf = e.rerun.of
@@ -157,6 +169,20 @@ func retention(e *env) (keep record.Retention, off bool, err error) {
 	return keep, off, nil
 }
 
+// budget is how much of what hosts write is kept.
+func (f *recordFlags) budget(e *env) (int64, error) {
+	most := byteSize{record.UsualMost}
+	if v := e.getenv("FLEET_RECORD_MAX"); v != "" {
+		if err := most.Set(v); err != nil {
+			return 0, usage(errors.New("$FLEET_RECORD_MAX is "+quoteWord(v)), "it is a size such as 500M or 2G; 0 keeps all")
+		}
+	}
+	if f.mostGiven != nil && f.mostGiven() {
+		most = f.most
+	}
+	return most.bytes, nil
+}
+
 // parseAge is time.ParseDuration with days and weeks.
 func parseAge(s string) (time.Duration, error) {
 	for unit, d := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
@@ -202,10 +228,17 @@ func (r *recording) Started(host string, at time.Time) {
 	r.Sink.Started(host, at)
 }
 
+// Whole implements event.WholeSink.
+func (r *recording) Whole(o event.Output) { r.rec.Output(o) }
+
+// Resent implements event.RetrySink.
+func (r *recording) Resent(host string) {
+	r.rec.Resent(host)
+	r.Sink.Resent(host)
+}
+
 // Result implements event.Sink.
 func (r *recording) Result(res event.Result) {
-	res.Stdout.Share()
-	res.Stderr.Share()
 	r.rec.Result(res)
 	r.Sink.Result(res)
 }

@@ -134,7 +134,7 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 	}
 	if kept != nil {
 		defer kept.close()
-		sink, req.Keep, req.Begun = kept, true, kept.begun
+		sink, req.Begun = kept, kept.begun
 	}
 	tellOn(&req.Access, sink, o.show.verbose)
 	collectLess(e, len(req.Hosts))

@@ -52,7 +52,7 @@ func (b *broadcast) carry(ctx context.Context, req engine.Request, sink render.S
 	}
 	if kept != nil {
 		defer kept.close()
-		sink, req.Keep, req.Begun = kept, true, kept.begun
+		sink, req.Begun = kept, kept.begun
 	}
 	b.ask.stopped = stop.first
 	b.voice.begin(sink)

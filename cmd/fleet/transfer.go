@@ -114,7 +114,7 @@ func (f *transferFlags) carry(ctx context.Context, e *env, on chosen, title stri
 	}
 	if kept != nil {
 		defer kept.close()
-		sink, req.Keep, req.Begun = kept, true, kept.begun
+		sink, req.Begun = kept, kept.begun
 	}
 	ask := &prompter{stopped: stop.first, pause: sink.Pause}
 	if req.Access, err = f.connect.access(e, ask); err != nil {

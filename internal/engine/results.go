@@ -35,6 +35,7 @@ type stream struct {
 	mu      sync.Mutex
 	over    bool // the host has its result
 	sink    event.Sink
+	whole   event.WholeSink // nil: nobody wants more than is shown
 	host    string
 	name    event.Stream
 	bytes   int64           // all that came
@@ -44,6 +45,9 @@ type stream struct {
 }
 
 func (s *stream) Write(p []byte) (int, error) {
+	if s.whole != nil { // it may wait, and end must not
+		s.whole.Whole(event.Output{Host: s.host, Stream: s.name, Data: p, Time: time.Now()})
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
@@ -73,9 +77,10 @@ func (s *stream) end() (kept *output.Capture, truncated bool) {
 }
 
 func (r *results) output(host string) (stdout, stderr io.Writer) {
+	whole, _ := r.sink.(event.WholeSink)
 	s := &streams{
-		stdout: stream{sink: r.sink, host: host, name: event.Stdout, left: r.limit},
-		stderr: stream{sink: r.sink, host: host, name: event.Stderr, left: r.limit},
+		stdout: stream{sink: r.sink, whole: whole, host: host, name: event.Stdout, left: r.limit},
+		stderr: stream{sink: r.sink, whole: whole, host: host, name: event.Stderr, left: r.limit},
 	}
 	if before := r.open[host]; before != nil { // of an earlier try
 		r.resent(host, before)

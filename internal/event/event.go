@@ -45,6 +45,11 @@ const (
 	KillUnconfirmed Kill = "kill_unconfirmed" // it is not, or that is not known
 )
 
+// WholeSink is a Sink that wants all that hosts write, also what is beyond the
+// limit of what is shown and kept. Whole is called as Output is, and before it. It
+// may wait for the disk, but must return soon.
+type WholeSink interface{ Whole(Output) }
+
 // Result is how one host ended. Each host of a run has exactly one.
 type Result struct {
 	Host        string
@@ -69,9 +74,18 @@ type Result struct {
 	Run         time.Duration
 	Time        time.Time
 	Transfer    *Transfer // of a push or pull, as far as it came; nil for a command
+	Kept        *Kept     // of a recorded result whose output is not all there; else nil
 	// What was kept; nil if nothing was. The sink that is given the result owns
 	// the captures and discards them when it needs them no more.
 	Stdout, Stderr *output.Capture
+}
+
+// Kept is how many bytes the record has of each stream.
+type Kept struct {
+	Stdout, Stderr int64
+	// Partial says that fleet died before the host's end: that is what had come to
+	// the record by then, and nobody knows how much more there was.
+	Partial bool
 }
 
 // Summary closes a run. Counts hold every host of the run exactly once.

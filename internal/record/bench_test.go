@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"fleet/internal/event"
-	"fleet/internal/output"
 	"fleet/scheduler"
 )
 
@@ -21,8 +20,6 @@ func BenchmarkRecord(b *testing.B) {
 			for i := range hosts {
 				hosts[i] = fmt.Sprintf("host%06d", i)
 			}
-			store := output.NewStore(64<<20, b.TempDir())
-			defer store.Close()
 			rec := New(Config{Dir: b.TempDir(), Kind: "run", Hosts: hosts})
 			rec.Start(event.Run{ID: "01BENCH", Hosts: b.N, Time: time.Now()})
 			b.ResetTimer()
@@ -38,9 +35,8 @@ func BenchmarkRecord(b *testing.B) {
 						if !same {
 							text += done
 						}
-						c := store.Capture(-1)
-						c.Write([]byte(text))
-						rec.Result(event.Result{Host: done, Outcome: scheduler.OK, ExitCode: new(int), Stdout: c, StdoutBytes: 300, Time: time.Now()})
+						rec.Output(event.Output{Host: done, Stream: event.Stdout, Data: []byte(text), Time: time.Now()})
+						rec.Result(event.Result{Host: done, Outcome: scheduler.OK, ExitCode: new(int), StdoutBytes: 300, Time: time.Now()})
 					}
 				}
 			}

@@ -6,90 +6,197 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
-
-	"fleet/internal/output"
 )
 
-const (
-	// outputLimit is the most that the outputs of one run may take in the store.
-	outputLimit = 512 << 20
-	// pieceSize is how much of an output goes into one row, in bytes before
-	// compression. SQLite reads a row whole.
-	pieceSize = 256 << 10
-	// worthwhile is the size from which on an output is compressed.
-	worthwhile = 512
-)
+// worthwhile is the size from which on an output is compressed.
+const worthwhile = 512
 
+// How the data of an output are to be read.
 const (
 	plain   = 0
 	deflate = 1
+	list    = 2 // ids of outputs that it consists of
 )
 
-// output stores what a capture keeps, less secrets, if that content is not there
-// already, and gives its id: nil for nothing. It is dropped if there is no room.
-func (w *writer) output(ctx context.Context, c *output.Capture) (id any, dropped bool, err error) {
-	if c.Len() == 0 {
-		return nil, false, nil
-	}
-	if w.full {
-		return nil, true, nil
-	}
-	text, short := c.Bytes()
-	sum := [32]byte{}
+// pieceRow stores a piece of an output whose host has no result yet.
+func (w *writer) pieceRow(ctx context.Context, p *piece) error {
+	t := p.of
 	switch {
-	case w.cfg.Secrets.Empty():
-		sum = c.Sum()
-	case short:
-		text = w.cfg.Secrets.Bytes(text)
-		sum = sha256.Sum256(text)
-	default:
-		h := sha256.New()
-		if err := w.stream(c, h); err != nil {
-			return nil, true, nil // told by the store of captures
+	case p.forget:
+		return w.forget(ctx, t)
+	case w.full, p.tail && p.at < t.kept, !p.tail && p.at != t.kept: // what is before it is missing
+		return nil
+	case p.tail:
+		t.rows = true
+		return w.exec(ctx, "INSERT OR REPLACE INTO partial (run, pos, stream, at, tail) VALUES (?, ?, ?, ?, ?)", w.seq, t.pos, t.stream, p.at, p.data)
+	}
+	id, err := w.part(ctx, t, p.sum, p.size, func() (int, []byte) { return p.coding, p.data })
+	if err != nil || id == 0 {
+		return err
+	}
+	if t.rows {
+		if err := w.exec(ctx, "DELETE FROM partial WHERE run = ? AND pos = ? AND stream = ? AND at >= ?", w.seq, t.pos, t.stream, p.at); err != nil {
+			return err
+		}
+	}
+	t.rows = true
+	return w.exec(ctx, "INSERT INTO partial (run, pos, stream, at, part) VALUES (?, ?, ?, ?, ?)", w.seq, t.pos, t.stream, p.at, id)
+}
+
+// part stores the next piece of an output, or finds it in the store. Its id is 0
+// where there is no room, and the output then ends before it.
+func (w *writer) part(ctx context.Context, t *tape, sum [32]byte, size int, data func() (int, []byte)) (int64, error) {
+	id, err := w.content(ctx, sum, size, data, len(t.parts) == 0)
+	if err != nil {
+		return 0, err
+	}
+	w.touched = append(w.touched, t)
+	if id == 0 {
+		t.stop.Store(limited)
+		return 0, nil
+	}
+	t.parts, t.kept = append(t.parts, id), t.kept+int64(size)
+	return id, nil
+}
+
+// settle says whether what was done to the tape in a transaction is done.
+func (t *tape) settle(committed bool) {
+	if committed {
+		t.sure, t.sureTo = len(t.parts), t.kept
+	} else if len(t.parts) > t.sure {
+		t.parts, t.kept = t.parts[:t.sure], t.sureTo
+		t.stop.Store(faulty)
+	}
+}
+
+// stream stores the end of an output, whose host has its result, and gives its
+// id: nil for nothing. cut says why it is not whole; kept is then how much of it
+// is there.
+func (w *writer) stream(ctx context.Context, t *tape) (id any, kept int64, cut int32, err error) {
+	if t == nil {
+		return nil, 0, going, nil
+	}
+	if t.rows {
+		if err := w.exec(ctx, "DELETE FROM partial WHERE run = ? AND pos = ? AND stream = ?", w.seq, t.pos, t.stream); err != nil {
+			return nil, 0, 0, err
+		}
+	}
+	if w.full && len(t.held) > 0 {
+		t.stop.CompareAndSwap(going, faulty)
+	}
+	if len(t.held) > 0 && t.stop.Load() == going && t.kept == t.begin {
+		last := func() (int, []byte) { return squeeze(t.held) }
+		if _, err := w.part(ctx, t, sha256.Sum256(t.held), len(t.held), last); err != nil {
+			return nil, 0, 0, err
+		}
+	}
+	if cut = t.stop.Load(); cut == going && t.kept != t.begin+int64(len(t.held)) {
+		cut = faulty
+	}
+	switch len(t.parts) {
+	case 0:
+		return nil, 0, cut, nil
+	case 1:
+		return t.parts[0], t.kept, cut, nil
+	}
+	n, err := w.wholeRow(ctx, t, cut == going)
+	return n, t.kept, cut, err
+}
+
+// wholeRow stores an output of several pieces, if that content is not there.
+func (w *writer) wholeRow(ctx context.Context, t *tape, whole bool) (int64, error) {
+	ids := packIDs(t.parts)
+	sum := sumOfCut(ids)
+	if whole {
+		h := t.whole
+		if t.kept > t.begin {
+			h.Write(t.held)
 		}
 		h.Sum(sum[:0])
 	}
 	known, err := w.find(ctx, sum)
 	if err != nil {
-		return nil, false, err
+		return 0, err
 	}
-	if known != 0 {
-		w.refs[known]++
-		return known, false, nil
+	if known == 0 {
+		return w.outputRow(ctx, sum, t.kept, list, ids)
 	}
-	if w.stored > w.limit {
-		w.full, w.missing = true, fmt.Sprintf("outputs beyond %d MiB", w.limit>>20)
-		w.fail(fmt.Errorf("the outputs of this run take more than %d MiB: the rest is not recorded, outcomes are", w.limit>>20))
-		return nil, true, nil
+	w.refs[known]++
+	for _, id := range t.parts { // it has them already
+		w.refs[id]--
 	}
-	p := &pieces{w: w, ctx: ctx, sum: sum}
-	if short {
-		p.held = text // below pieceSize, as the first block of a capture is
-	} else if err = w.stream(c, p); err != nil && p.err == nil {
-		return nil, true, nil // a spill that cannot be read back
+	return known, nil
+}
+
+// sumOfCut is the sum of an output that is not there whole: the content of no
+// other has it.
+func sumOfCut(ids []byte) [32]byte {
+	return sha256.Sum256(append([]byte("a part of an output\n"), ids...))
+}
+
+// forget gives up what came of a tape.
+func (w *writer) forget(ctx context.Context, t *tape) error {
+	for _, id := range t.parts {
+		w.refs[id]--
 	}
-	if err = errors.Join(err, p.Close()); err != nil {
-		return nil, false, err
+	t.parts, t.kept, t.sure, t.sureTo = nil, 0, 0, 0
+	if !t.rows {
+		return nil
 	}
+	return w.exec(ctx, "DELETE FROM partial WHERE run = ? AND pos = ? AND stream = ?", w.seq, t.pos, t.stream)
+}
+
+// content gives the id of a content, which is stored if it is not there. It is 0
+// where the run's share of the store is used up. The last eighth of that is for
+// first pieces, so that a host that writes much leaves room for the others.
+func (w *writer) content(ctx context.Context, sum [32]byte, size int, squeezed func() (int, []byte), first bool) (int64, error) {
+	id, err := w.find(ctx, sum)
+	if err != nil {
+		return 0, err
+	}
+	if id != 0 {
+		w.refs[id]++
+		return id, nil
+	}
+	if w.full {
+		return 0, nil
+	}
+	coding, data := squeezed()
+	most := w.cfg.Most
+	if most > 0 && !first {
+		most -= most / 8
+	}
+	if most > 0 && w.stored+int64(len(data)) > most {
+		text := fmt.Sprintf("what hosts wrote beyond %s", sizeText(w.cfg.Most))
+		w.missing = text
+		w.fail(&hinted{fmt.Errorf("%s is not kept; outcomes are", text), "--record-max SIZE keeps more"})
+		return 0, nil
+	}
+	return w.outputRow(ctx, sum, int64(size), coding, data)
+}
+
+// outputRow stores a content.
+func (w *writer) outputRow(ctx context.Context, sum [32]byte, size int64, coding int, data []byte) (int64, error) {
+	res, err := w.do(ctx, "INSERT INTO outputs (sum, size, refs, coding, data) VALUES (?, ?, 1, ?, ?)", sum[:], size, coding, data)
+	if err != nil {
+		return 0, err
+	}
+	id, err := res.LastInsertId()
+	if err != nil {
+		return 0, err
+	}
+	w.stored += int64(len(data))
 	const mostKnown = 20_000 // bounds memory
 	if len(w.known) >= mostKnown {
 		clear(w.known)
 	}
-	w.known[sum] = p.id
-	return p.id, false, nil
-}
-
-// stream writes a capture, less secrets, to dst.
-func (w *writer) stream(c *output.Capture, dst io.Writer) error {
-	clean := w.cfg.Secrets.Writer(dst)
-	if _, err := io.Copy(clean, c.Reader()); err != nil {
-		return err
-	}
-	return clean.Close()
+	w.known[sum] = id
+	return id, nil
 }
 
 // find gives the id of a content that is in the store, else 0.
@@ -111,66 +218,42 @@ func (w *writer) find(ctx context.Context, sum [32]byte) (id int64, err error) {
 	return id, err
 }
 
-// pieces writes one content in rows of pieceSize. The first is the output's own;
-// its size is known at the end.
-type pieces struct {
-	w    *writer
-	ctx  context.Context
-	sum  [32]byte
-	held []byte
-	size int64
-	n    int // rows so far
-	id   int64
-	err  error
-}
-
-// Write implements io.Writer.
-func (p *pieces) Write(b []byte) (int, error) {
-	for n := 0; n < len(b); {
-		k := min(pieceSize-len(p.held), len(b)-n)
-		p.held = append(p.held, b[n:n+k]...)
-		n += k
-		if len(p.held) == pieceSize {
-			if p.err = p.flush(); p.err != nil {
-				return n, p.err
+// usesRows writes how the uses of outputs have changed.
+func (w *writer) usesRows(ctx context.Context) error {
+	for id, n := range w.refs {
+		if n == 0 {
+			continue
+		}
+		if err := w.exec(ctx, "UPDATE outputs SET refs = refs + ? WHERE id = ?", n, id); err != nil {
+			return err
+		}
+		if n < 0 {
+			clear(w.known)
+			if err := w.exec(ctx, "DELETE FROM outputs WHERE id = ? AND refs <= 0", id); err != nil {
+				return err
 			}
 		}
 	}
-	return len(b), nil
+	return nil
 }
 
-// Close writes the last piece.
-func (p *pieces) Close() error {
-	if p.err != nil {
-		return p.err
+// packIDs makes the data of an output of coding list.
+func packIDs(ids []int64) (data []byte) {
+	for _, id := range ids {
+		data = binary.AppendUvarint(data, uint64(id))
 	}
-	if err := p.flush(); err != nil {
-		return err
-	}
-	if p.n == 1 {
-		return nil
-	}
-	return p.w.exec(p.ctx, "UPDATE outputs SET size = ? WHERE id = ?", p.size, p.id)
+	return data
 }
 
-func (p *pieces) flush() error {
-	if len(p.held) == 0 && p.n > 0 {
-		return nil
+func unpackIDs(data []byte) (ids []int64, err error) {
+	for len(data) > 0 {
+		id, n := binary.Uvarint(data)
+		if n <= 0 {
+			return nil, errors.New("the list of its pieces is damaged")
+		}
+		ids, data = append(ids, int64(id)), data[n:]
 	}
-	p.size += int64(len(p.held))
-	coding, data := squeeze(p.held)
-	p.w.stored += int64(len(data))
-	p.held = p.held[:0]
-	p.n++
-	if p.n > 1 {
-		return p.w.exec(p.ctx, "INSERT INTO pieces (output, n, coding, data) VALUES (?, ?, ?, ?)", p.id, p.n-1, coding, data)
-	}
-	res, err := p.w.do(p.ctx, "INSERT INTO outputs (sum, size, refs, coding, data) VALUES (?, ?, 1, ?, ?)", p.sum[:], p.size, coding, data)
-	if err != nil {
-		return err
-	}
-	p.id, err = res.LastInsertId()
-	return err
+	return ids, nil
 }
 
 // deflaters are kept, as making one takes longer than most outputs.
@@ -182,7 +265,7 @@ var deflaters = sync.Pool{New: func() any {
 	return z
 }}
 
-// squeeze compresses what is worth it.
+// squeeze compresses what is worth it; else the data are text itself.
 func squeeze(text []byte) (coding int, data []byte) {
 	if len(text) < worthwhile {
 		return plain, text
@@ -207,4 +290,15 @@ func expand(coding int, data []byte) (io.Reader, error) {
 		return flate.NewReader(bytes.NewReader(data)), nil
 	}
 	return nil, fmt.Errorf("coding %d is unknown", coding)
+}
+
+// sizeText writes a number of bytes for people.
+func sizeText(n int64) string {
+	switch {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
 }

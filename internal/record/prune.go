@@ -108,16 +108,8 @@ func (s *Store) Delete(ctx context.Context, run *Run) error {
 		return reading(err)
 	}
 	for id, n := range uses {
-		if _, err := tx.ExecContext(ctx, "UPDATE outputs SET refs = refs - ? WHERE id = ?", n, id); err != nil {
+		if err := useLess(ctx, tx, id, n); err != nil {
 			return reading(err)
-		}
-		for _, query := range []string{
-			"DELETE FROM pieces WHERE output = ? AND (SELECT refs FROM outputs WHERE id = output) <= 0",
-			"DELETE FROM outputs WHERE id = ? AND refs <= 0",
-		} {
-			if _, err := tx.ExecContext(ctx, query, id); err != nil {
-				return reading(err)
-			}
 		}
 	}
 	for _, table := range []string{"results", "begun", "notes"} {
@@ -129,6 +121,37 @@ func (s *Store) Delete(ctx context.Context, run *Run) error {
 		return reading(err)
 	}
 	return reading(tx.Commit())
+}
+
+// useLess takes n uses from an output, which goes with its last one.
+func useLess(ctx context.Context, tx *sql.Tx, id int64, n int) error {
+	if _, err := tx.ExecContext(ctx, "UPDATE outputs SET refs = refs - ? WHERE id = ?", n, id); err != nil {
+		return err
+	}
+	var coding int
+	var data []byte
+	err := tx.QueryRowContext(ctx, "SELECT coding, CASE coding WHEN ? THEN data END FROM outputs WHERE id = ? AND refs <= 0", list, id).Scan(&coding, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // others have it
+	}
+	if err != nil {
+		return err
+	}
+	ids, err := unpackIDs(data)
+	if err != nil {
+		return err
+	}
+	for _, part := range ids {
+		if err := useLess(ctx, tx, part, 1); err != nil {
+			return err
+		}
+	}
+	for _, query := range []string{"DELETE FROM pieces WHERE output = ?", "DELETE FROM outputs WHERE id = ?"} {
+		if _, err := tx.ExecContext(ctx, query, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // outputsOf counts how often each output stands in the results of a run.

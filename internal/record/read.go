@@ -160,12 +160,12 @@ func (s *Store) Hosts(ctx context.Context, run *Run) ([]string, error) {
 }
 
 // Result is how one host of a run ended. Its captures are nil; Stdout and Stderr
-// are the ids of what it wrote, see Store.Output, 0 for nothing.
+// are the ids of what it wrote, see Store.Output, 0 for nothing. Truncated says
+// that the store has not all of it.
 type Result struct {
 	event.Result
 	Pos            int
 	Stdout, Stderr int64
-	Dropped        bool // its output is not in the store
 }
 
 // Results calls f for each result of a run in the order of its hosts, from the
@@ -175,7 +175,7 @@ func (s *Store) Results(ctx context.Context, run *Run, first int, f func(*Result
 	if err != nil {
 		return err
 	}
-	rows, err := s.db.QueryContext(ctx, `SELECT pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at, more
+	rows, err := s.db.QueryContext(ctx, `SELECT pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_kept, err_kept, out_bytes, err_bytes, flags, attempts, connect, took, at, more
 		FROM results WHERE run = ? AND pos >= ? ORDER BY pos`, run.seq, first)
 	if err != nil {
 		return reading(err)
@@ -200,10 +200,10 @@ func scanResult(row *sql.Rows) (*Result, error) {
 	var r Result
 	var outcome string
 	var kind, stage, text, detail, signal, more sql.NullString
-	var exit, out, errOut sql.NullInt64
+	var exit, out, errOut, outKept, errKept sql.NullInt64
 	var flags int
 	var connect, took, at int64
-	if err := row.Scan(&r.Pos, &outcome, &kind, &stage, &text, &detail, &exit, &signal, &out, &errOut,
+	if err := row.Scan(&r.Pos, &outcome, &kind, &stage, &text, &detail, &exit, &signal, &out, &errOut, &outKept, &errKept,
 		&r.StdoutBytes, &r.StderrBytes, &flags, &r.Attempts, &connect, &took, &at, &more); err != nil {
 		return nil, err
 	}
@@ -216,22 +216,40 @@ func scanResult(row *sql.Rows) (*Result, error) {
 		r.ExitCode = &code
 	}
 	r.Stdout, r.Stderr = out.Int64, errOut.Int64
-	r.Truncated, r.Unstored, r.Lingering, r.Dropped = flags&flagTruncated != 0, flags&flagUnstored != 0, flags&flagLingering != 0, flags&flagDropped != 0
+	r.Truncated, r.Unstored = flags&(flagTruncated|flagDropped|flagPartial) != 0, flags&flagUnstored != 0
+	r.Lingering = flags&flagLingering != 0
 	r.Connect, r.Run, r.Time = time.Duration(connect)*time.Microsecond, time.Duration(took)*time.Microsecond, timeOf(at)
-	return &r, moreOfResults.into(&r.Result, more.String)
+	if err := moreOfResults.into(&r.Result, more.String); err != nil {
+		return nil, err
+	}
+	if outKept.Valid || errKept.Valid {
+		r.Kept = &event.Kept{Stdout: r.StdoutBytes, Stderr: r.StderrBytes, Partial: flags&flagPartial != 0}
+		if outKept.Valid {
+			r.Kept.Stdout = outKept.Int64
+		}
+		if errKept.Valid {
+			r.Kept.Stderr = errKept.Int64
+		}
+	} else if r.Truncated { // by an older schema
+		r.Unstored = true
+	}
+	return &r, nil
 }
 
-// Output writes the output of that id to dst.
+// Output writes the output of that id to dst, a piece at a time.
 func (s *Store) Output(ctx context.Context, id int64, dst io.Writer) error {
 	var coding int
 	var data []byte
 	if err := s.db.QueryRowContext(ctx, "SELECT coding, data FROM outputs WHERE id = ?", id).Scan(&coding, &data); err != nil {
 		return reading(err)
 	}
+	if coding == list {
+		return s.outputs(ctx, data, dst)
+	}
 	if err := expandTo(dst, coding, data); err != nil {
 		return err
 	}
-	for n := 1; ; n++ {
+	for n := 1; ; n++ { // written by an older schema
 		err := s.db.QueryRowContext(ctx, "SELECT coding, data FROM pieces WHERE output = ? AND n = ?", id, n).Scan(&coding, &data)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -243,6 +261,20 @@ func (s *Store) Output(ctx context.Context, id int64, dst io.Writer) error {
 			return err
 		}
 	}
+}
+
+// outputs writes the outputs of a list.
+func (s *Store) outputs(ctx context.Context, packed []byte, dst io.Writer) error {
+	ids, err := unpackIDs(packed)
+	if err != nil {
+		return reading(err)
+	}
+	for _, id := range ids {
+		if err := s.Output(ctx, id, dst); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func expandTo(dst io.Writer, coding int, data []byte) error {

@@ -1,12 +1,14 @@
 // Package record keeps what runs were asked to do and what came of it, in an
 // SQLite file that belongs to one user.
 //
-// A [Recorder] takes the events of one run (recorder.go). A goroutine of its own
-// writes them, many in one transaction (writer.go, rows.go, outputs.go), so that
-// the run does not wait for the disk, but for one rule, which [Recorder.Begun]
-// keeps: no host is sent its command before the file durably says that it was
-// begun. So what a crash leaves behind can be told without a guess (settle.go): a
-// host that was begun and has no result is lost, one that was not is skipped.
+// A [Recorder] takes the events of one run (recorder.go), and all that its hosts
+// write (tape.go). A goroutine of its own writes them, many in one transaction
+// (writer.go, rows.go, outputs.go), so that the run does not wait for the disk, but
+// for one rule, which [Recorder.Begun] keeps: no host is sent its command before
+// the file durably says that it was begun. So what a crash leaves behind can be
+// told without a guess (settle.go): a host that was begun and has no result is
+// lost, and has what of its output had come to the file (partial.go); one that was
+// not is skipped.
 // While a run lives it holds a lock that the kernel drops with the process
 // (live.go).
 //
@@ -71,10 +73,11 @@ const (
 
 // Flags of a result.
 const (
-	flagTruncated = 1 << iota
-	flagUnstored
+	flagTruncated = 1 << iota // the store has not all of its output
+	flagUnstored              // by a fault, and not by a limit
 	flagLingering
-	flagDropped // its output is not in the store, for want of room
+	flagDropped // of older schemas: none of its output is in the store, for want of room
+	flagPartial // the process died before the host's end: its output is as far as it came
 )
 
 // Dir is the folder of the store: $XDG_STATE_HOME/fleet, else

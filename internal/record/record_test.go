@@ -3,8 +3,6 @@ package record
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +15,6 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"fleet/internal/event"
-	"fleet/internal/output"
 	"fleet/internal/redact"
 	"fleet/internal/sshtest"
 	"fleet/scheduler"
@@ -31,15 +28,13 @@ type taped struct {
 	t     *testing.T
 	id    string
 	began time.Time
-	store *output.Store
 	warns chan error
 }
 
-// tape starts the record of a run over the hosts.
-func tape(t *testing.T, cfg Config, hosts ...string) *taped {
+// taping starts the record of a run over the hosts.
+func taping(t *testing.T, cfg Config, hosts ...string) *taped {
 	t.Helper()
-	tp := &taped{t: t, id: ulid.Make().String(), began: time.Now(), store: output.NewStore(1<<20, t.TempDir()), warns: make(chan error, 100)}
-	t.Cleanup(func() { tp.store.Close() })
+	tp := &taped{t: t, id: ulid.Make().String(), began: time.Now(), warns: make(chan error, 100)}
 	cfg.Hosts = hosts
 	cfg.Warn = func(err error) { tp.warns <- err }
 	if cfg.Kind == "" {
@@ -72,11 +67,13 @@ func (tp *taped) end(host string, outcome scheduler.Outcome, stdout string) {
 	} else {
 		res.Cause = &scheduler.Cause{Kind: scheduler.KindConnLost, Stage: scheduler.StageCommand, Text: "why: " + stdout}
 	}
-	if stdout != "" {
-		res.Stdout = tp.store.Capture(-1)
-		res.Stdout.Write([]byte(stdout))
-	}
+	tp.write(host, stdout)
 	tp.Result(res)
+}
+
+// write has a host write to its standard output.
+func (tp *taped) write(host, text string) {
+	tp.Output(event.Output{Host: host, Stream: event.Stdout, Data: []byte(text), Time: time.Now()})
 }
 
 func (tp *taped) finish() {
@@ -93,8 +90,63 @@ func reopened(t *testing.T, dir string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() {
+		if !t.Failed() {
+			counted(t, s)
+		}
+		s.Close()
+	})
 	return s
+}
+
+// counted holds the uses that outputs count to those that there are.
+func counted(t *testing.T, s *Store) {
+	t.Helper()
+	uses := map[int64]int{}
+	for _, query := range []string{"SELECT out FROM results WHERE out IS NOT NULL", "SELECT err FROM results WHERE err IS NOT NULL", "SELECT part FROM partial WHERE part IS NOT NULL"} {
+		each(t, s, query, func(scan func(...any) error) error {
+			var id int64
+			err := scan(&id)
+			uses[id]++
+			return err
+		})
+	}
+	refs := map[int64]int{}
+	each(t, s, "SELECT id, refs, coding, data FROM outputs", func(scan func(...any) error) error {
+		var id int64
+		var n, coding int
+		var data []byte
+		err := scan(&id, &n, &coding, &data)
+		refs[id] = n
+		if coding == list {
+			ids, err := unpackIDs(data)
+			if err != nil {
+				return err
+			}
+			for _, part := range ids {
+				uses[part]++
+			}
+		}
+		return err
+	})
+	if diff := cmp.Diff(uses, refs); diff != "" {
+		t.Errorf("uses of outputs, and those that they count:\n%s", diff)
+	}
+}
+
+func each(t *testing.T, s *Store, query string, f func(scan func(...any) error) error) {
+	t.Helper()
+	rows, err := s.db.Query(query)
+	if err != nil {
+		t.Log(err) // closed, or damaged by the test
+		return
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // outcomes are those of a run, host by host, with their outputs.
@@ -109,8 +161,8 @@ func outcomes(t *testing.T, s *Store, run *Run) (list []string) {
 			}
 			line += " " + b.String()
 		}
-		if r.Dropped {
-			line += " (dropped)"
+		if r.Kept != nil {
+			line += fmt.Sprintf(" (%d of %d)", r.Kept.Stdout, r.StdoutBytes)
 		}
 		list = append(list, line)
 		return nil
@@ -134,7 +186,7 @@ func TestRunComesBack(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	cfg := Config{Dir: dir, Pattern: "web,db", Argv: []string{"run", "web,db", "--", "cat"}, WorkDir: "/srv", User: "ops", Machine: "ctl",
 		Version: "fleet 1", Environ: map[string]string{"FLEET_INVENTORY": "/x"}}
-	tp := tape(t, cfg, "web1", "web2", "db1", "db2")
+	tp := taping(t, cfg, "web1", "web2", "db1", "db2")
 	tp.begin("web1", "db1", "web2")
 	tp.end("db1", scheduler.OK, "hello\n")
 	tp.end("web1", scheduler.Failed, "hello\n")
@@ -177,7 +229,7 @@ func TestRunComesBack(t *testing.T) {
 // TestCrash has the process of a run go while hosts are in each state.
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
-	tp := tape(t, Config{Dir: dir}, "a", "b", "c", "d", "e")
+	tp := taping(t, Config{Dir: dir}, "a", "b", "c", "d", "e")
 	tp.begin("a", "c", "b")
 	tp.end("c", scheduler.OK, "done")
 	if err := tp.Close(); err != nil { // no Finish: the lock goes, the ending is missing
@@ -197,7 +249,7 @@ func TestCrash(t *testing.T) {
 // TestLivingRunIsLeftAlone looks at a run that is under way.
 func TestLivingRunIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
-	tp := tape(t, Config{Dir: dir}, "a", "b")
+	tp := taping(t, Config{Dir: dir}, "a", "b")
 	tp.begin("a")
 	s := reopened(t, dir)
 	run := find(t, s, tp.id)
@@ -216,7 +268,7 @@ func TestLivingRunIsLeftAlone(t *testing.T) {
 // must wait until the store has it.
 func TestBegunWaitsForTheDisk(t *testing.T) {
 	dir := t.TempDir()
-	tp := tape(t, Config{Dir: dir}, "a", "b")
+	tp := taping(t, Config{Dir: dir}, "a", "b")
 	tp.begin("a")
 	s := reopened(t, dir)
 	tx, err := s.db.Begin() // takes the write lock
@@ -247,7 +299,7 @@ func TestSecretsDoNotGetIn(t *testing.T) {
 	dir := t.TempDir()
 	secrets := &redact.Set{}
 	secrets.Add([]byte(canary))
-	tp := tape(t, Config{Dir: dir, Argv: []string{"run", "x", "--", canary}, Secrets: secrets}, "a", "b")
+	tp := taping(t, Config{Dir: dir, Argv: []string{"run", "x", "--", canary}, Secrets: secrets}, "a", "b")
 	tp.begin("a", "b")
 	tp.end("a", scheduler.OK, "before "+canary+" after")
 	tp.end("b", scheduler.Failed, strings.Repeat("x", 300<<10-5)+canary+strings.Repeat("y", 400<<10)) // across pieces
@@ -296,7 +348,7 @@ func TestTwoAtOnce(t *testing.T) {
 	for i := range n {
 		names = append(names, fmt.Sprintf("h%d", i))
 	}
-	a, b := tape(t, Config{Dir: dir}, names...), tape(t, Config{Dir: dir}, names...)
+	a, b := taping(t, Config{Dir: dir}, names...), taping(t, Config{Dir: dir}, names...)
 	for _, name := range names {
 		a.begin(name)
 		b.begin(name)
@@ -313,179 +365,10 @@ func TestTwoAtOnce(t *testing.T) {
 	}
 }
 
-func TestNewerStoreIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	tp := tape(t, Config{Dir: dir}, "a")
-	tp.begin("a")
-	tp.finish()
-	s := reopened(t, dir)
-	if _, err := s.db.Exec("PRAGMA user_version = 99"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(context.Background(), dir); err == nil || !strings.Contains(err.Error(), "written by a newer fleet (schema 99") {
-		t.Errorf("%v", err)
-	}
-	again := tape(t, Config{Dir: dir}, "a")
-	again.begin("a") // the run goes on
-	again.end("a", scheduler.OK, "x")
-	if err := again.Finish(event.Summary{}); err == nil || len(again.warns) != 1 {
-		t.Errorf("%v, told %d times", err, len(again.warns))
-	}
-}
-
 // TestOlderStore opens a store of the first schema.
-func TestOlderStore(t *testing.T) {
-	dir := t.TempDir()
-	db, err := sql.Open("sqlite", filepath.Join(dir, "fleet.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := migrations.ReadFile("migrations/00001_runs.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, query := range []string{
-		"CREATE TABLE goose_db_version (id INTEGER PRIMARY KEY AUTOINCREMENT, version_id INTEGER NOT NULL, is_applied INTEGER NOT NULL, tstamp TIMESTAMP DEFAULT (datetime('now')))",
-		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1), (1, 1)",
-		string(first),
-		"INSERT INTO runs (id, kind, command, pattern, argv, dir, environ, user, controller, version, rerun_of, detached, redacted, hosts, names, began, ended, ending) VALUES ('01OLD', 'run', 'uptime', 'all', '[]', '', '{}', '', '', '', '', 0, 0, 1, x'', 1, 2, 'done')",
-	} {
-		if _, err := db.Exec(query); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	tp := tape(t, Config{Dir: dir}, "a")
-	tp.begin("a")
-	tp.end("a", scheduler.OK, "")
-	tp.finish()
-	runs, err := reopened(t, dir).Runs(context.Background(), Filter{})
-	if err != nil || len(runs) != 2 || runs[1].Command != "uptime" {
-		t.Errorf("%v, %v", runs, err)
-	}
-}
-
 // TestSchema holds the number that is looked at to the migrations that there are.
-func TestSchema(t *testing.T) {
-	files, err := filepath.Glob("migrations/*.sql")
-	if err != nil || len(files) != schema {
-		t.Errorf("%d migrations for schema %d, %v", len(files), schema, err)
-	}
-}
-
 // TestDamagedStore runs over a file that is no database: it is told once.
-func TestDamagedStore(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "fleet.db"), bytes.Repeat([]byte("damage"), 1000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	tp := tape(t, Config{Dir: dir}, "a", "b")
-	tp.begin("a", "b")
-	tp.end("a", scheduler.OK, "x")
-	err := tp.Finish(event.Summary{})
-	if err == nil || !strings.Contains(err.Error(), "not a database") || len(tp.warns) != 1 {
-		t.Errorf("%v, told %d times", err, len(tp.warns))
-	}
-}
-
 // TestFullDisk lets the file grow no more while a run is under way: hosts are
 // begun all the same, it is told, and nothing is claimed that is not known.
-func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	first := tape(t, Config{Dir: dir}, "x")
-	first.begin("x")
-	first.finish()
-	hosts := []string{"a", "b", "c"}
-	tp := tape(t, Config{Dir: dir}, hosts...)
-	tp.begin("a")
-	s := reopened(t, dir)
-	var pages int
-	if err := s.db.QueryRow("PRAGMA page_count").Scan(&pages); err != nil {
-		t.Fatal(err)
-	}
-	tp.pages.Store(int64(pages))
-	noise := make([]byte, 200<<10)
-	rand.Read(noise)
-	tp.end("a", scheduler.OK, string(noise))
-	tp.begin("b")
-	tp.end("b", scheduler.OK, "short")
-	err := tp.Close()
-	if err == nil || !strings.Contains(err.Error(), "full") || len(tp.warns) == 0 {
-		t.Errorf("%v, told %d times", err, len(tp.warns))
-	}
-	run := find(t, s, tp.id)
-	if err := s.Refresh(context.Background(), run); err != nil {
-		t.Fatal(err)
-	}
-	got := outcomes(t, s, run)
-	if got[0] != "a ok (dropped)" || !strings.HasPrefix(got[1], "b ok") && got[1] != "b lost" {
-		t.Errorf("%q", got)
-	}
-}
-
 // TestLockedStore has another process hold the store for longer than a run waits:
 // the run goes on, and what happened meanwhile is written afterwards.
-func TestLockedStore(t *testing.T) {
-	lockWait = 50 * time.Millisecond
-	defer func() { lockWait = 5 * time.Second }()
-	dir := t.TempDir()
-	tp := tape(t, Config{Dir: dir}, "a", "b", "c")
-	tp.begin("a")
-	s := reopened(t, dir)
-	tx, err := s.db.Begin() // takes the write lock
-	if err != nil {
-		t.Fatal(err)
-	}
-	tp.begin("b") // by itself, when lockWait is over
-	tp.end("a", scheduler.OK, "of a")
-	if err := <-tp.warns; !strings.Contains(err.Error(), "locked") {
-		t.Errorf("told %v", err)
-	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
-	tp.begin("c")
-	tp.end("b", scheduler.OK, "")
-	tp.end("c", scheduler.OK, "of c")
-	if err := tp.Finish(event.Summary{}); err == nil {
-		t.Error("the record is called whole")
-	}
-	run := find(t, s, tp.id)
-	if got := outcomes(t, s, run); len(got) != 3 || !strings.HasPrefix(got[0], "a ok") || got[1] != "b ok" || got[2] != "c ok of c" || run.Ending != Done {
-		t.Errorf("%q, %q", got, run.Ending)
-	}
-}
-
-func TestPrune(t *testing.T) {
-	dir := t.TempDir()
-	for i := range 3 {
-		tp := tape(t, Config{Dir: dir}, "a", "b")
-		tp.begin("a", "b")
-		tp.end("a", scheduler.OK, "same everywhere")
-		tp.end("b", scheduler.OK, fmt.Sprintf("only in %d %s", i, strings.Repeat(tp.id, 20_000)))
-		tp.finish()
-	}
-	s := reopened(t, dir)
-	ctx := context.Background()
-	before, err := s.Size(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone, err := s.Prune(ctx, Retention{Age: time.Nanosecond})
-	if err != nil || len(gone) != 2 {
-		t.Fatalf("gone %v, %v: the newest stays", gone, err)
-	}
-	var outputs, pieces, refs int
-	err = s.db.QueryRow("SELECT count(*), sum(refs), (SELECT count(DISTINCT output) FROM pieces) FROM outputs").Scan(&outputs, &refs, &pieces)
-	if err != nil || outputs != 2 || refs != 2 || pieces != 1 {
-		t.Errorf("%d outputs, %d uses, %d in pieces are left: %v", outputs, refs, pieces, err)
-	}
-	if after, err := s.Size(ctx); err != nil || after >= before {
-		t.Errorf("%d bytes before, %d after, %v", before, after, err)
-	}
-	if got := outcomes(t, s, find(t, s, "last")); !strings.HasPrefix(got[1], "b ok only in 2") {
-		t.Errorf("%.50q", got)
-	}
-}

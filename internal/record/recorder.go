@@ -49,57 +49,71 @@ type Config struct {
 	// goroutine of the recorder's, at most a few times. May be nil.
 	Warn func(error)
 	Keep Retention // what is let go of when the run has ended
+	// Most is how many bytes the outputs of the run may take in the store, after
+	// compression; 0 is no limit. Of what is beyond, the store has the beginning.
+	Most int64
 }
 
+// UsualMost is Config.Most where nobody says otherwise.
+const UsualMost = 512 << 20
+
 // Recorder records one run. It takes the run's events as an event.Sink does,
-// under the same rules, and never blocks on the disk, but for Begun and Finish.
-// A result's captures are Shared with it before Result. Make it with New; Close
-// it at the end, also if the run never started.
+// under the same rules, but that Output brings all that hosts write; it does not
+// look at the captures of results. It does not wait for the disk, but in Begun and
+// Finish, and in Output where much is waiting to be written. Make it with New;
+// Close it at the end, also if the run never started.
 type Recorder struct {
 	cfg   Config
-	limit int64        // bytes of output that the store may take of this run
 	pages atomic.Int64 // tests: a file of this many pages counts as a full disk
+
+	pending atomic.Int64 // bytes of output that wait for the writer
+	tailDue atomic.Int64 // when tails are looked at: nanoseconds since 1970; 0: there are none
 
 	wake chan struct{} // has a token when due or ended has changed
 	done chan struct{} // closed when the writer has ended
 
 	mu      sync.Mutex
 	queue   batch
-	due     time.Time        // when hosts that were begun are to be written; zero: there are none
-	restDue time.Time        // the same for all else in the queue
-	places  map[string]place // hosts that were started and have no result
-	index   map[string]int   // positions by name; made when it is needed
-	next    int              // the position that is likely to come next
-	started int              // hosts so far
-	durable int              // of these the store knows the first so many
-	changed chan struct{}    // closed, and made anew, when durable or open changes
-	open    bool             // hosts are begun whether the store knows it or not
-	ended   bool             // nothing more comes
-	opened  chan struct{}    // closed when the store is open
-	ready   chan struct{}    // closed when the store knows of the run
-	broken  chan struct{}    // closed with the first error
-	known   bool             // ready is closed
+	due     time.Time         // when hosts that were begun are to be written; zero: there are none
+	restDue time.Time         // the same for all else in the queue
+	places  map[string]*place // hosts that were started and have no result
+	freed   chan struct{}     // closed, and made anew, when pending shrinks
+	index   map[string]int    // positions by name; made when it is needed
+	next    int               // the position that is likely to come next
+	started int               // hosts so far
+	durable int               // of these the store knows the first so many
+	changed chan struct{}     // closed, and made anew, when durable or open changes
+	open    bool              // hosts are begun whether the store knows it or not
+	ended   bool              // nothing more comes
+	opened  chan struct{}     // closed when the store is open
+	ready   chan struct{}     // closed when the store knows of the run
+	broken  chan struct{}     // closed with the first error
+	known   bool              // ready is closed
 	warned  map[string]bool
 	failed  error // the first error
 }
 
-// place is a host that was begun: its position in the run, and its number among
-// those that were started.
-type place struct{ pos, number int }
+// place is a host that was begun: its position in the run, its number among
+// those that were started, and what it writes.
+type place struct {
+	pos, number int
+	tapes       [2]*tape // nil as long as nothing came
+}
 
 // batch is what goes into one transaction.
 type batch struct {
 	run     *event.Run
 	begun   []int // positions
 	upTo    int   // what durable is afterwards
+	pieces  []piece
 	results []hostResult
 	notes   []note
 	end     *event.Summary
 }
 
 type hostResult struct {
-	pos     int
-	dropped bool // its output is not in the store, for want of room
+	pos   int
+	tapes [2]*tape // ended; nil for nothing
 	event.Result
 }
 
@@ -109,7 +123,7 @@ type note struct {
 }
 
 func (b *batch) empty() bool {
-	return b.run == nil && len(b.begun) == 0 && len(b.results) == 0 && len(b.notes) == 0 && b.end == nil
+	return b.run == nil && len(b.begun) == 0 && len(b.pieces) == 0 && len(b.results) == 0 && len(b.notes) == 0 && b.end == nil
 }
 
 // maxResults bounds a transaction, so that a host that is to be begun does not
@@ -122,9 +136,9 @@ func New(cfg Config) *Recorder {
 		cfg.Secrets = &redact.Set{}
 	}
 	r := &Recorder{
-		cfg: cfg, limit: outputLimit,
+		cfg:  cfg,
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
-		places: map[string]place{}, changed: make(chan struct{}), ready: make(chan struct{}),
+		places: map[string]*place{}, changed: make(chan struct{}), freed: make(chan struct{}), ready: make(chan struct{}),
 		opened: make(chan struct{}), broken: make(chan struct{}),
 		warned: map[string]bool{},
 	}
@@ -146,31 +160,36 @@ func (r *Recorder) Started(host string, _ time.Time) {
 		return
 	}
 	r.started++
-	r.places[host] = place{pos, r.started}
+	r.places[host] = &place{pos: pos, number: r.started}
 	r.queue.begun, r.queue.upTo = append(r.queue.begun, pos), r.started
 	r.hurry(&r.due, gatherBegun)
 }
-
-// Output implements event.Sink: what is kept of it comes with the result.
-func (r *Recorder) Output(event.Output) {}
 
 // Result implements event.Sink.
 func (r *Recorder) Result(res event.Result) {
 	r.mu.Lock()
 	pos, ok := r.position(res.Host)
+	p := r.places[res.Host]
 	delete(r.places, res.Host)
 	many := len(r.queue.results) >= maxResults
 	r.mu.Unlock()
-	wait := gatherResults
-	if many {
-		wait = 0
-	}
 	if !ok {
-		res.Stdout.Discard()
-		res.Stderr.Discard()
 		return
 	}
-	r.add(wait, func(b *batch) { b.results = append(b.results, hostResult{pos: pos, Result: res}) })
+	wait := gatherResults
+	if many || r.pending.Load() > mostPending/4 {
+		wait = 0
+	}
+	h := hostResult{pos: pos, Result: res}
+	h.Stdout, h.Stderr = nil, nil
+	if p != nil {
+		for i, t := range p.tapes {
+			if h.tapes[i] = t.end(); h.tapes[i] != nil {
+				r.pending.Add(int64(len(h.tapes[i].held)))
+			}
+		}
+	}
+	r.add(wait, func(b *batch) { b.results = append(b.results, h) })
 }
 
 // Note records a line of fleet's own.

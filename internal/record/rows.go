@@ -52,15 +52,18 @@ func (w *writer) rows(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	for i := range b.pieces {
+		if err := w.pieceRow(ctx, &b.pieces[i]); err != nil {
+			return err
+		}
+	}
 	for i := range b.results {
 		if err := w.resultRow(ctx, &b.results[i]); err != nil {
 			return err
 		}
 	}
-	for id, n := range w.refs {
-		if err := w.exec(ctx, "UPDATE outputs SET refs = refs + ? WHERE id = ?", n, id); err != nil {
-			return err
-		}
+	if err := w.usesRows(ctx); err != nil {
+		return err
 	}
 	for _, n := range b.notes {
 		if err := w.exec(ctx, "INSERT INTO notes (run, at, text) VALUES (?, ?, ?)", w.seq, n.at.UnixMicro(), w.cfg.Secrets.String(n.text)); err != nil {
@@ -126,30 +129,27 @@ func (w *writer) resultRow(ctx context.Context, res *hostResult) error {
 	if res.Detail != "" {
 		detail = w.cfg.Secrets.String(res.Detail)
 	}
+	out, err := w.streamRow(ctx, res.tapes[0])
+	if err != nil {
+		return err
+	}
+	errOut, err := w.streamRow(ctx, res.tapes[1])
+	if err != nil {
+		return err
+	}
 	flags := 0
-	for bit, on := range map[int]bool{flagTruncated: res.Truncated, flagUnstored: res.Unstored, flagLingering: res.Lingering} {
+	for bit, on := range map[int]bool{flagTruncated: max(out.cut, errOut.cut) > going, flagUnstored: max(out.cut, errOut.cut) == faulty, flagLingering: res.Lingering} {
 		if on {
 			flags |= bit
 		}
-	}
-	stdout, outDropped, err := w.output(ctx, res.Stdout)
-	if err != nil {
-		return err
-	}
-	stderr, errDropped, err := w.output(ctx, res.Stderr)
-	if err != nil {
-		return err
-	}
-	if res.dropped || outDropped || errDropped {
-		flags |= flagDropped
 	}
 	more, err := moreOfResults.text(&res.Result)
 	if err != nil {
 		return err
 	}
-	return w.exec(ctx, `INSERT OR REPLACE INTO results (run, pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_bytes, err_bytes, flags, attempts, connect, took, at, more)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		w.seq, res.pos, string(res.Outcome), kind, stage, text, detail, res.ExitCode, signal, stdout, stderr,
+	return w.exec(ctx, `INSERT OR REPLACE INTO results (run, pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_kept, err_kept, out_bytes, err_bytes, flags, attempts, connect, took, at, more)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		w.seq, res.pos, string(res.Outcome), kind, stage, text, detail, res.ExitCode, signal, out.id, errOut.id, out.kept, errOut.kept,
 		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro(), w.orNull(more))
 }
 
@@ -177,6 +177,21 @@ func (w *writer) endRow(ctx context.Context, s *event.Summary) error {
 	}
 	w.over = true
 	return w.exec(ctx, "DELETE FROM begun WHERE run = ?", w.seq)
+}
+
+// streamColumns are what a result's row has of one stream: NULL for no output,
+// and for how much of it is kept if that is all.
+type streamColumns struct {
+	id, kept any
+	cut      int32
+}
+
+func (w *writer) streamRow(ctx context.Context, t *tape) (c streamColumns, err error) {
+	var kept int64
+	if c.id, kept, c.cut, err = w.stream(ctx, t); c.cut != going {
+		c.kept = kept
+	}
+	return c, err
 }
 
 func ending(s *event.Summary) Ending {

@@ -78,26 +78,14 @@ func (s *Store) settleRun(ctx context.Context, seq int64, sure bool) error {
 	if err != nil {
 		return err
 	}
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO results (run, pos, outcome, kind, stage, text, out_bytes, err_bytes, flags, attempts, connect, took, at)
-		VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, ?)`)
+	left, err := pick(ctx, tx, seq)
 	if err != nil {
 		return err
 	}
-	defer insert.Close()
 	last = max(last, began)
-	counts := map[scheduler.Outcome]int{}
-	for pos, outcome := range outcomes {
-		if outcome == "" {
-			kind, stage, text := scheduler.KindCanceled, scheduler.StageRun, skippedText
-			outcome = scheduler.Skipped
-			if begun[pos] {
-				outcome, kind, text = scheduler.Lost, scheduler.KindInternal, lostText
-			}
-			if _, err := insert.ExecContext(ctx, seq, pos, string(outcome), string(kind), string(stage), text, last); err != nil {
-				return err
-			}
-		}
-		counts[outcome]++
+	counts, err := settleHosts(ctx, tx, seq, last, outcomes, begun, left)
+	if err != nil {
+		return err
 	}
 	text, err := json.Marshal(counts)
 	if err != nil {
@@ -111,6 +99,46 @@ func (s *Store) settleRun(ctx context.Context, seq int64, sure bool) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// settleHosts gives hosts that have no outcome one, and counts all.
+func settleHosts(ctx context.Context, tx *sql.Tx, seq, at int64, outcomes []scheduler.Outcome, begun []bool, left map[int][2]remains) (map[scheduler.Outcome]int, error) {
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO results (run, pos, outcome, kind, stage, text, out, err, out_kept, err_kept, out_bytes, err_bytes, flags, attempts, connect, took, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?)`)
+	if err != nil {
+		return nil, err
+	}
+	defer insert.Close()
+	counts := map[scheduler.Outcome]int{}
+	for pos, outcome := range outcomes {
+		if outcome != "" {
+			counts[outcome]++
+			continue
+		}
+		kind, text := scheduler.KindCanceled, skippedText
+		outcome = scheduler.Skipped
+		if begun[pos] {
+			outcome, kind, text = scheduler.Lost, scheduler.KindInternal, lostText
+		}
+		counts[outcome]++
+		flags, out, errOut := 0, left[pos][0], left[pos][1]
+		if out.id != 0 || errOut.id != 0 {
+			flags = flagPartial
+		}
+		if _, err := insert.ExecContext(ctx, seq, pos, string(outcome), string(kind), string(scheduler.StageRun), text, out.column(out.id), errOut.column(errOut.id),
+			out.column(out.kept), errOut.column(errOut.kept), out.kept, errOut.kept, flags, at); err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}
+
+// column is n, or NULL where nothing is left.
+func (r remains) column(n int64) any {
+	if r.id == 0 {
+		return nil
+	}
+	return n
 }
 
 // known gives the outcomes that a run has, by position, and the time of the last.

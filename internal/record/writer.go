@@ -19,9 +19,10 @@ type writer struct {
 
 	statements map[string]*sql.Stmt
 	known      map[[32]byte]int64 // outputs that are in the store
-	refs       map[int64]int      // further uses of these in this transaction
+	refs       map[int64]int      // by how many their uses change in this transaction
+	touched    []*tape            // that got parts in this transaction
 	stored     int64              // bytes of output so far
-	full       bool               // no more output is taken
+	full       bool               // no more output is taken: the store cannot
 	left       batch              // what could not be written, to be tried again
 	missing    string             // what could not be kept
 	over       bool               // the store knows the ending
@@ -38,11 +39,11 @@ func (r *Recorder) write() {
 	defer w.end(ctx)
 	for {
 		b, more := r.take()
-		if w.conn == nil {
-			discard(b.results) // nothing can be kept
-		} else if !b.empty() {
+		size := b.size()
+		if w.conn != nil && !b.empty() { // else nothing can be kept
 			w.put(ctx, b)
 		}
+		r.free(size)
 		if !more {
 			return
 		}
@@ -74,7 +75,7 @@ func (r *Recorder) take() (b batch, more bool) {
 		return b, true
 	}
 	rest := &r.queue
-	b.results, b.notes, b.end = rest.results, rest.notes, rest.end
+	b.pieces, b.results, b.notes, b.end = rest.pieces, rest.results, rest.notes, rest.end
 	r.queue, r.restDue = batch{upTo: b.upTo}, time.Time{}
 	if !r.ended && len(b.results) > maxResults {
 		r.queue.results = b.results[maxResults:]
@@ -95,6 +96,16 @@ func (r *Recorder) isDue() bool {
 	if ended {
 		return true
 	}
+	if tails := r.tailDue.Load(); tails != 0 {
+		at := time.Unix(0, tails)
+		if time.Until(at) <= 0 {
+			r.queueTails(time.Now().Add(-tailAge / 2))
+			return false
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
 	var late <-chan time.Time
 	if !due.IsZero() {
 		wait := time.Until(due)
@@ -109,7 +120,7 @@ func (r *Recorder) isDue() bool {
 	case <-r.wake:
 		return false
 	case <-late:
-		return true
+		return false
 	}
 }
 
@@ -117,7 +128,6 @@ func (r *Recorder) isDue() bool {
 func (w *writer) put(ctx context.Context, b batch) {
 	b.before(&w.left)
 	w.left = batch{}
-	defer discard(b.results)
 	if b.run != nil && w.life == nil {
 		var err error
 		if w.life, err = w.store.live(b.run.ID); err != nil {
@@ -126,7 +136,7 @@ func (w *writer) put(ctx context.Context, b batch) {
 		}
 	}
 	err := w.transact(ctx, &b)
-	if err != nil && !locked(err) && len(b.results) > 0 {
+	if err != nil && !locked(err) && len(b.results)+len(b.pieces) > 0 {
 		// Most likely the disk is full: outcomes count for more than outputs.
 		w.fail(recording(err))
 		w.full, w.missing = true, "outputs: "+err.Error()
@@ -161,6 +171,10 @@ func (w *writer) transact(ctx context.Context, b *batch) error {
 		err = w.exec(ctx, "COMMIT")
 	}
 	clear(w.refs)
+	for _, t := range w.touched {
+		t.settle(err == nil)
+	}
+	w.touched = w.touched[:0]
 	if err != nil {
 		w.seq, w.stored = seq, stored
 		clear(w.known)
@@ -173,7 +187,6 @@ func (w *writer) transact(ctx context.Context, b *batch) error {
 
 // end closes what is open. A run that has its ending in the store lives no more.
 func (w *writer) end(ctx context.Context) {
-	discard(w.left.results)
 	if w.store == nil {
 		return
 	}
@@ -219,25 +232,41 @@ func (b *batch) before(left *batch) {
 	}
 	b.begun = append(left.begun, b.begun...)
 	b.upTo = max(left.upTo, b.upTo)
+	b.pieces = append(left.pieces, b.pieces...)
 	b.results = append(left.results, b.results...)
 	b.notes = append(left.notes, b.notes...)
 }
 
-// bare is the batch without its outputs, which are not kept in memory.
+// bare is the batch without its outputs, which are not kept in memory. Of each
+// the store has what it had before.
 func (b *batch) bare() batch {
-	bare := *b
-	bare.results = make([]hostResult, len(b.results))
-	for i, res := range b.results {
-		res.dropped = res.dropped || res.Stdout.Len()+res.Stderr.Len() > 0
-		res.Stdout, res.Stderr = nil, nil
-		bare.results[i] = res
+	for _, p := range b.pieces {
+		p.of.stop.Store(faulty)
 	}
+	for _, res := range b.results {
+		for _, t := range res.tapes {
+			if t != nil {
+				t.stop.Store(faulty)
+				t.held = nil
+			}
+		}
+	}
+	bare := *b
+	bare.pieces = nil
 	return bare
 }
 
-func discard(results []hostResult) {
-	for _, res := range results {
-		res.Stdout.Discard()
-		res.Stderr.Discard()
+// size is how many bytes of output a batch holds.
+func (b *batch) size() (n int64) {
+	for _, p := range b.pieces {
+		n += int64(len(p.data))
 	}
+	for _, res := range b.results {
+		for _, t := range res.tapes {
+			if t != nil {
+				n += int64(len(t.held))
+			}
+		}
+	}
+	return n
 }

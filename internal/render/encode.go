@@ -134,6 +134,11 @@ func appendSupervised(dst []byte, r *event.Result) []byte {
 		dst = strconv.AppendInt(append(dst, `,"noise_bytes":`...), r.NoiseBytes, 10)
 		dst = appendString(append(dst, `,"noise":`...), r.Noise)
 	}
+	if k := r.Kept; k != nil {
+		dst = strconv.AppendInt(append(dst, `,"kept":{"stdout":`...), k.Stdout, 10)
+		dst = strconv.AppendInt(append(dst, `,"stderr":`...), k.Stderr, 10)
+		dst = append(strconv.AppendBool(append(dst, `,"partial":`...), k.Partial), '}')
+	}
 	return dst
 }
 

@@ -35,7 +35,14 @@ func (b *base) summary(s event.Summary) []byte {
 	p = b.appendCounts(p, s)
 	p = append(p, b.early(s)...)
 	p = b.appendTransfers(p)
-	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, the rest was not kept")
+	rest := "the rest was not kept"
+	if s.Recorded {
+		rest = "the record has the rest"
+	}
+	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, "+rest)
+	for _, text := range slices.Sorted(maps.Keys(b.tally.kept)) {
+		p = b.appendRemark(p, b.tally.kept[text], text)
+	}
 	p = b.appendRemark(p, b.tally.unkept, "output cut, as the rest could not be kept on this machine")
 	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
 	p = b.appendRemark(p, b.tally.later, "ok, but not at the first try")

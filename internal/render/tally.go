@@ -41,6 +41,7 @@ type tally struct {
 	later   []string                         // hosts that were ok, but not at the first try
 	open    []string                         // hosts with a process left that held the output open
 	noise   map[string][]string              // hosts by what their login shell wrote before the command
+	kept    map[string][]string              // hosts by how much of their output the record has, where not all
 	oks     []string                         // of a run that may halt
 	guarded bool
 	phase   string   // what the run waits for between its batches
@@ -81,6 +82,12 @@ func (t *tally) result(r event.Result) {
 	t.done++
 	t.counts[r.Outcome]++
 	switch {
+	case r.Kept != nil:
+		if t.kept == nil {
+			t.kept = make(map[string][]string)
+		}
+		text := keptText(r)
+		t.kept[text] = append(t.kept[text], r.Host)
 	case r.Unstored:
 		t.unkept = append(t.unkept, r.Host)
 	case r.Truncated:
@@ -118,6 +125,23 @@ func (t *tally) result(r event.Result) {
 	if r.Detail != "" {
 		t.detail(key, r.Detail, r.Host)
 	}
+}
+
+// keptText says how much of a host's output the record has.
+func keptText(r event.Result) string {
+	if r.Kept.Partial {
+		return "the output is partial: " + plural(int(r.Kept.Stdout+r.Kept.Stderr), "byte") + " had come to the record when fleet died"
+	}
+	var parts []string
+	for _, s := range []struct {
+		name    event.Stream
+		kept, n int64
+	}{{event.Stdout, r.Kept.Stdout, r.StdoutBytes}, {event.Stderr, r.Kept.Stderr, r.StderrBytes}} {
+		if s.kept < s.n {
+			parts = append(parts, fmt.Sprintf("%d of %d bytes of %s", s.kept, s.n, s.name))
+		}
+	}
+	return "truncated: the record has " + strings.Join(parts, ", ")
 }
 
 // leftText says which processes of a command that was given up are still there.
