@@ -110,3 +110,40 @@ func TestPayloadIsHidden(t *testing.T) {
 		}
 	}
 }
+
+// TestPayloadNames sets variables that have the names of the supervisor's own, and
+// those by which a shell finds and splits words.
+func TestPayloadNames(t *testing.T) {
+	env := []string{"IFS=/e", "PATH=/nowhere"}
+	var names, want strings.Builder
+	for c := 'a'; c <= 'z'; c++ {
+		env = append(env, fmt.Sprintf("%c=value of %c", c, c))
+		fmt.Fprintf(&names, "$%c,", c)
+		fmt.Fprintf(&want, "value of %c,", c)
+	}
+	vars, err := remote.Environment(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := remote.Script([]byte("echo \""+names.String()+"\"\n"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, start := range realServers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := becomeServer(t, start, becomeRules()["free"])
+			c := mustDial(t, realTarget(t, s))
+			for _, become := range []*Become{nil, {}} {
+				for _, payload := range []string{vars, vars + script} {
+					var out, errs bytes.Buffer
+					r, err := c.Run(testContext(t), Command{Text: "echo \"" + names.String() + "\"", Payload: payload, Become: become,
+						Supervise: &Supervision{}, Stdout: &out, Stderr: &errs})
+					if err != nil || out.String() != want.String()+"\n" || errs.Len() > 0 {
+						t.Errorf("become %v, script %v: %q, %q, %+v, %v", become != nil, payload != vars, &out, &errs, r, err)
+					}
+				}
+			}
+		})
+	}
+}

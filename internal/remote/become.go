@@ -27,7 +27,7 @@ const (
 var Methods = []Method{Sudo, Su, Doas}
 
 // become runs the supervisor as another user. Arguments as those of the script,
-// but that $9 is the user and ${10} the script. LC_ALL is for what the program
+// but that $9 is the user, ${10} the script and ${11} what its guard evaluates. LC_ALL is for what the program
 // says, and is as before for the command (flag c).
 //
 // With a password sudo reads it from the standard input (-S), which then is the
@@ -58,7 +58,7 @@ func (b *Become) script() string {
 		which = 1
 	}
 	return pack(string(bytes.ReplaceAll([]byte(become), []byte("METHOD"), []byte(b.Method)))) + " " +
-		as[b.Method][which] + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$x"`
+		as[b.Method][which] + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$x" "${11}"`
 }
 
 // NeedsTerminal says that the program asks for a password on a terminal only.

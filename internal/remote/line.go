@@ -80,9 +80,9 @@ func (s *Spec) Line(nonce string) string {
 		if s.Shell == "" {
 			args[4] = "/bin/sh"
 		}
-		return words(slices.Concat(begin, []string{b.script()}, args, []string{b.User, supervisor()})...)
+		return words(slices.Concat(begin, []string{b.script()}, args, []string{b.User, supervisor(), watch()})...)
 	}
-	return words(slices.Concat(begin, []string{supervisor()}, args, []string{"", "", ""})...)
+	return words(slices.Concat(begin, []string{supervisor()}, args, []string{"", "", "", watch()})...)
 }
 
 // words quotes each word for whatever shell reads them.
@@ -116,7 +116,7 @@ func ParseLine(line string) (s Sent, ok bool) {
 		return s, false
 	}
 	list, ok := unquote(line)
-	if !ok || len(list) < 15 || len(list) > 16 || !slices.Equal(list[:5], []string{"exec", "/bin/sh", "-c", evaluate, evaluate}) {
+	if !ok || len(list) < 16 || len(list) > 17 || !slices.Equal(list[:5], []string{"exec", "/bin/sh", "-c", evaluate, evaluate}) {
 		return s, false
 	}
 	grace, err := strconv.Atoi(list[9])

@@ -55,7 +55,7 @@ func Script(text []byte, shell string, args []string) (string, error) {
 		}
 	}
 	var b strings.Builder
-	b.WriteString("exec")
+	b.WriteString(`exec ${3:+"$3"}`) // by setsid, where the supervisor says so
 	for _, w := range append(append(interpreter, "/dev/fd/9"), args...) {
 		b.WriteString(" " + Quote(w))
 	}

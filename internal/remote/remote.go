@@ -13,11 +13,14 @@
 //
 //	exec /bin/sh -c 'eval "$2"' COMMAND SCRIPT ARG...
 //
-// The script makes the shell the leader of a session, if it is not one, leaves a
-// guard behind, tells on both output streams that the command's own output
-// begins, and becomes the command (exec), whose exit status or signal the SSH
-// server then reports by itself. Nothing stands between the command and the
-// server, and nothing is waited for: no round trip is added.
+// The script sees to it that the command leads a session, leaves a guard behind,
+// tells on both output streams that the command's own output begins, and becomes
+// the command (exec), whose exit status or signal the SSH server then reports by
+// itself. Nothing stands between the command and the server, and nothing is waited
+// for: no round trip is added. What a host has to do beside the command is to start
+// a shell, to fork twice for the guard, and to start setsid where the server has
+// not made the shell the leader of a session; BenchmarkSupervise in sshpool
+// measures that.
 //
 // The guard is a child of the script that reads the channel's standard input, and
 // does nothing more as long as that stays open. At a line there, or at its end

@@ -149,70 +149,65 @@ k() {
 }
 `
 
-// guard waits for the reason to end the command. Where the command has the
-// standard input for itself, the guard looks once a second whether somebody asked
-// for the end by making a folder of our name (see look.go), whether the command is
-// still there, and whether the SSH server's process is. Who gives such a command
-// up closes its channel first, which may end the command before the folder is
-// made: the guard stays for some seconds more.
+// guard is evaluated by the guard when the standard input has told it to end the
+// command, so that whoever starts one does not wait until a shell has read all
+// this. Where the command has the standard input for itself, the guard looks once
+// a second whether somebody asked for the end by making a folder of our name (see
+// look.go), whether the command is still there, and whether the SSH server's
+// process is. Who gives such a command up closes its channel first, which may end
+// the command before the folder is made: the guard stays for some seconds more.
 const guard = `
-z() {
-	trap "" HUP INT QUIT TERM PIPE USR1 USR2 ALRM TSTP TTIN TTOU
-	a=
-	if [ -r /proc/self/stat ]; then
-		read -r y </proc/self/stat
-		r=${y%% *}
-	else
-		r=$(exec sh -c "echo $""PPID")
-	fi
-	case $f in
-	*p*)
-		exec 3<&- 4>/dev/null
-		j=0
-		while sleep 1; do
-			for x in /dev/shm /tmp /var/tmp; do
-				[ -d "$x/.$m" ] && a=1 && k
-			done
-			if [ -d /proc/self ]; then
-				[ -d /proc/$c ]
-			else
-				ps -p $c
-			fi || {
-				j=$((j+1))
-				[ $j -lt 5 ] || exit
-				continue
-			}
-			case $f in
-			*k*) continue ;;
-			esac
-			if [ -d /proc/self ]; then
-				read -r y </proc/$l/stat || y=
-				set -- ${y##*) }
-				y=$2
-			else
-				y=$(ps -o ppid= -p $l)
-				y=${y##* }
-			fi
-			case $y in
-			""|$q) ;;
-			*) k ;;
-			esac
-		done ;;
-	*)
-		read -r x <&3 && k
+if [ -r /proc/self/stat ]; then
+	read -r y </proc/self/stat
+	r=${y%% *}
+else
+	r=$(exec sh -c "echo $""PPID")
+fi
+case $f in
+*p*)
+	exec 3<&- 4>/dev/null
+	j=0
+	while sleep 1; do
+		for x in /dev/shm /tmp /var/tmp; do
+			[ -d "$x/.$m" ] && a=1 && k
+		done
+		if [ -d /proc/self ]; then
+			[ -d /proc/$c ]
+		else
+			ps -p $c
+		fi || {
+			j=$((j+1))
+			[ $j -lt 5 ] || exit
+			continue
+		}
 		case $f in
-		*k*) exit ;;
+		*k*) continue ;;
 		esac
-		k ;;
-	esac
-}
+		if [ -d /proc/self ]; then
+			read -r y </proc/$l/stat || y=
+			set -- ${y##*) }
+			y=$2
+		else
+			y=$(ps -o ppid= -p $l)
+			y=${y##* }
+		fi
+		case $y in
+		""|$q) ;;
+		*) k ;;
+		esac
+	done ;;
+*) k ;;
+esac
 `
 
-// begin takes the arguments, and makes the shell the leader of a session of its
-// own, so that whatever the command starts can be told by it. One that leads a
-// group already cannot be that without another process, and stays what it is: so
-// it is under a sudo with a terminal of its own (use_pty). $0 is the text
-// that evaluates the script; $1 is the command and $2 the script.
+// begin takes the arguments, and sees whether the command will lead a session of
+// its own, so that whatever it starts can be told by that: it does where the shell
+// leads one already, as under OpenSSH, and where setsid makes it one (w) in the
+// step in which the shell becomes the command. A shell that leads a group, which is
+// so where there is a group of its number, cannot become that without another
+// process, and stays what it is: so it is under a sudo with a terminal of its own
+// (use_pty). $0 is the text that evaluates the script;
+// $1 is the command, $2 the script and ${12} what the guard evaluates.
 const begin = `
 m=fleet-$3 f=$4 g=$5 d=$6 b=$7 n=$8 l=$9 q=${10}
 case $f in
@@ -223,34 +218,28 @@ esac
 if [ -z "$l" ]; then
 	l=$$ q=$PPID
 fi
-c=$$ h=" " r=
+c=$$ h=" " r= a= w=
 case $f in
-*[ts]*) ;;
+*t*) ;;
 *)
-	if [ -r /proc/$$/stat ]; then
-		read -r y </proc/$$/stat
-		y=${y##*) }
-		y=${y#* * }
-		y=${y%"${y#* * }"}
+	if kill -0 -$$ 2>/dev/null; then
+		:
 	else
-		y=$(ps -o pgid= -p $$)
-		y=${y##* }
-	fi
-	case " $y " in
-	*" $$ "*) y= ;;
-	esac
-	if [ -n "$y" ] && command -v setsid >/dev/null 2>&1; then
-		exec setsid /bin/sh -c "$0" "$0" "$1" "$2" ${m#fleet-} ${f}s $g "$d" "$b" "$n" $l $q "${11}"
+		for w in /usr/bin/setsid /bin/setsid ""; do
+			[ -x "$w" ] && break
+		done
+		[ -n "$w" ] || w=$(command -v setsid)
 	fi ;;
 esac
 `
 
-// run reads the payload, starts the guard, tells that the command's output
+// run reads the payload, starts the guard, which tells that the command's output
 // begins, and becomes the command. The guard is nobody's child: a shell's "wait",
 // or a program that waits for all its children, would else wait for it. The
 // payload is read before, as only one of them can have the standard input; head
 // may read further than it is told, so nothing else is sent until the command has
-// begun.
+// begun. What the payload sets can be named as our variables are, so none of these
+// is needed after it.
 //
 // SHLVL and -f keep bash and zsh from reading once more what the login shell has
 // read: Debian's bash reads ~/.bashrc for a command that comes by SSH where SHLVL
@@ -282,27 +271,38 @@ if [ -n "$n" ]; then
 	*t*) stty "$y" <&3 ;;
 	esac
 fi
-r=$( { z; } </dev/null >/dev/null 2>&1 & echo $! )
-x=$1
-case $b in
-"") b=${SHELL:-/bin/sh} ;;
-esac
-echo "$m $c $r"
-case $f in
-*[ty]*) ;;
-*) echo "$m $c $r" >&2 ;;
-esac
+(
+	trap "" HUP INT QUIT TERM PIPE USR1 USR2 ALRM TSTP TTIN TTOU
+	{
+		case $f in
+		*p*) ;;
+		*) read -r x <&3 || case $f in
+			*k*) exit ;;
+			esac ;;
+		esac
+		eval "${12}"
+	} </dev/null >/dev/null 2>&1 &
+	echo "$m $c $!"
+	case $f in
+	*[ty]*) ;;
+	*) echo "$m $c $!" >&2 ;;
+	esac
+)
 exec 3<&- 4>&-
+set -- "$1" "${b:-${SHELL:-/bin/sh}}" "$w"
 eval "$z"
-case $b in
+case $2 in
 */bash) SHLVL=1; export SHLVL ;;
-*/zsh) exec "$b" -f -c "$x" ;;
+*/zsh) exec ${3:+"$3"} "$2" -f -c "$1" ;;
 esac
-exec "$b" -c "$x"
+exec ${3:+"$3"} "$2" -c "$1"
 `
 
-// supervisor is the whole script, on one line.
-var supervisor = sync.OnceValue(func() string { return pack(find + end + guard + begin + run) })
+// supervisor is the script, and watch what the guard evaluates, each on one line.
+var (
+	supervisor = sync.OnceValue(func() string { return pack(begin + run) })
+	watch      = sync.OnceValue(func() string { return pack(find + end + guard) })
+)
 
 // pack makes one line of a script that was written for people: no comments, no
 // here-documents, and each line a whole command or a part of a compound one.
@@ -316,8 +316,8 @@ func pack(script string) string {
 		b.WriteString(line)
 		switch {
 		case strings.HasSuffix(line, ";;"), strings.HasSuffix(line, "{"), strings.HasSuffix(line, "do"), strings.HasSuffix(line, "then"),
-			strings.HasSuffix(line, "else"), strings.HasSuffix(line, " in"),
-			strings.HasSuffix(line, ")") && !strings.Contains(line, "$("): // of a case
+			strings.HasSuffix(line, "else"), strings.HasSuffix(line, " in"), strings.HasSuffix(line, "("), strings.HasSuffix(line, "&"),
+			strings.HasSuffix(line, ")") && line != ")" && !strings.Contains(line, "$("): // of a case
 			b.WriteByte(' ')
 		default:
 			b.WriteByte(';')
