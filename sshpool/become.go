@@ -117,6 +117,19 @@ func (r *running) answer() bool {
 	return true
 }
 
+// questionWait is how often questions are looked for that nobody can answer. One
+// that was there the last time has stayed for that long.
+const questionWait = time.Second
+
+// askedInVain says that the host still waits for an answer that nobody has: its
+// question was there at the last look, too.
+func (r *running) askedInVain() bool {
+	now := r.sup.follow.Question()
+	again := now != "" && now == r.sup.question
+	r.sup.question = now
+	return again
+}
+
 // becomeLimit is for the time between the host's answer to the request and the
 // command's begin.
 func (r *running) becomeLimit() time.Duration {
@@ -136,11 +149,19 @@ func (r *running) notBecome() error {
 		said = ": " + excerpt(text)
 	}
 	r.sup.denied = f.Denied(r.sup.given)
+	if r.sup.question = f.Question(); r.sup.question != "" && r.sup.denied != remote.DeniedPassword && r.sup.denied != remote.DeniedAsks {
+		r.sup.denied = remote.DeniedMore
+	}
 	switch r.sup.denied {
 	case remote.DeniedMissing:
 		e.Text = method + " is not installed"
 	case remote.DeniedPassword:
 		e.Kind, e.Text = KindBecomePassword, method+" did not take the password"
+	case remote.DeniedMore:
+		e.Text = method + " asks for more than a password"
+		if q := r.sup.question; q != "" {
+			e.Text += ": " + excerpt([]byte(q))
+		}
 	case remote.DeniedTerminal:
 		e.Text = method + " wants a terminal" + said
 	case remote.DeniedAsks:

@@ -2,6 +2,8 @@ package sshpool
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +124,41 @@ func TestBecomeInputWithoutTerminal(t *testing.T) {
 					}
 					if out.Len() > 0 || in.Len() != len("input") {
 						t.Errorf("output %q, %d bytes of the input are left", &out, in.Len())
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestBecomeSecondFactor has PAM ask for a code, before the password or after it:
+// nobody can give one, and that is told long before the limit.
+func TestBecomeSecondFactor(t *testing.T) {
+	modules, _ := filepath.Glob("/usr/lib/*/security/pam_google_authenticator.so")
+	if len(modules) == 0 {
+		if os.Getenv("CI") != "" || os.Getenv("FLEET_REAL") != "" {
+			t.Fatal("libpam-google-authenticator is not installed")
+		}
+		t.Skip("install the Debian package libpam-google-authenticator to run this test")
+	}
+	const code = "auth required pam_google_authenticator.so secret=/etc/codes user=root no_strict_owner allowed_perm=0440 no_increment_hotp\n"
+	const password, rest = "auth required pam_unix.so\n", "account required pam_unix.so\nsession required pam_unix.so\n"
+	ways := []Become{{Method: "sudo", Password: secret(annPassword)}, {Method: "su", Password: secret(rootPassword)}, {Method: "doas", Password: secret(annPassword)}}
+	for name, start := range realServers() {
+		for order, pam := range map[string]string{"before": code + password + rest, "after": password + code + rest} {
+			t.Run(name+"/"+order, func(t *testing.T) {
+				t.Parallel()
+				s := becomeServer(t, start, map[string]string{"sudoers": sudoers + "ann ALL=(ALL) ALL\n", "doas.conf": "permit ann\n",
+					"pam.d/sudo": pam, "pam.d/su": pam, "pam.d/doas": pam, "codes": "ABCDEFGHIJKLMNOPQRSTUVWXYZ\n\" TOTP_AUTH\n"})
+				for _, b := range ways {
+					b.Limit = time.Minute
+					began := time.Now()
+					_, err := mustDial(t, realTarget(t, s)).Run(testContext(t), Command{Text: "id -un", Become: &b})
+					if e := wantError(t, err, KindBecomeDenied, StageBecome); e.Text != b.Method+` asks for more than a password: "Verification code:"` {
+						t.Errorf("%s: %q", b.Method, e.Text)
+					}
+					if took := time.Since(began); took > b.Limit/2 {
+						t.Errorf("%s: told after %v", b.Method, took)
 					}
 				}
 			})

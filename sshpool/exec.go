@@ -134,6 +134,7 @@ type running struct {
 	gone    chan struct{}   // closed when the command is done with
 	asks    <-chan struct{} // the host asks for the password of another user
 	begun   <-chan struct{} // closed when that one's command has begun; nil once that was seen
+	looks   *time.Ticker    // for questions meanwhile that nobody can answer; nil before and after
 	givenUp bool
 	left    bool
 	ending  bool // the guard was asked to end the command
@@ -226,6 +227,10 @@ func appendString(b []byte, s string) []byte {
 func (r *running) wait() error {
 	ended := 0
 	for {
+		var looks <-chan time.Time
+		if r.looks != nil {
+			looks = r.looks.C
+		}
 		if ended == 2 && (r.exited || r.closed) {
 			if err := r.heard(); err != nil {
 				return err
@@ -255,8 +260,13 @@ func (r *running) wait() error {
 				r.stop()
 				return nil
 			}
+		case <-looks:
+			if r.askedInVain() {
+				r.stop()
+				return nil
+			}
 		case <-r.begun:
-			r.begun, r.asks = nil, nil
+			r.begun, r.asks, r.looks = nil, nil, nil
 			if !r.exited && !r.ending {
 				r.limit.stop()
 				r.limit = limit{}
@@ -371,7 +381,7 @@ func (r *running) answered(a reply) error {
 		close(r.ready)
 		if r.begun != nil && !r.exited {
 			r.limit.stop()
-			r.limit = newLimit(r.becomeLimit())
+			r.limit, r.looks = newLimit(r.becomeLimit()), time.NewTicker(questionWait)
 			return nil
 		}
 		if !r.exited && !r.ending {

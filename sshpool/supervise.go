@@ -52,8 +52,10 @@ type supervised struct {
 	follow *remote.Follower
 	grace  time.Duration
 	become *Become
-	given  bool          // the password was sent
-	denied remote.Denial // why the command's user could not be become
+	given  bool // the password was sent
+	// question is what the host asked at the last look and nobody can answer.
+	question string
+	denied   remote.Denial // why the command's user could not be become
 }
 
 func newSupervised(cmd Command) *supervised {

@@ -1,8 +1,8 @@
 package remote
 
 import (
-	"bytes"
 	"regexp"
+	"strings"
 )
 
 // Become says whom the command is run as, and how the host makes it so. The
@@ -31,10 +31,13 @@ var Methods = []Method{Sudo, Su, Doas}
 // says, and is as before for the command (flag c).
 //
 // With a password sudo reads it from the standard input (-S), which then is the
-// lifeline again, and asks in our words; -k has it ask even where it would not, so
-// that the password can never be taken for input of the command. Where sudo needs
-// none it does not ask. su has no such words: what ends in "assword: " is its
-// question. doas asks on a terminal only.
+// lifeline again, and asks in our words where PAM asks for a password (-p would
+// have it ask so for all that PAM wants, as for a second factor); -k has it ask
+// even where it would not, so that the password can never be taken for input of
+// the command. Where sudo needs none it does not ask. sudo-rs puts our words into
+// its own, "[sudo: fleet-NONCE ask:] Password: ", and has only its own before
+// version 0.2.5. What ends in "assword: " is the question of those that have no
+// words of ours. doas asks on a terminal only.
 const become = `
 m=fleet-$3
 command -v METHOD >/dev/null 2>&1 || { echo "$m none" >&2; exit 127; }
@@ -42,37 +45,49 @@ x=${LC_ALL-}
 LC_ALL=C
 export LC_ALL
 echo "$m become" >&2
-exec `
+`
+
+// ourWords are for the questions of sudo.
+const ourWords = `
+SUDO_PROMPT="$m ask:"
+export SUDO_PROMPT
+`
 
 // as are the arguments of the programs, before those of the script.
 var as = map[Method][2]string{
-	Sudo: {`sudo -n -u "$9" -- /bin/sh -c "$0" `, `sudo -k -S -p "$m ask:" -u "$9" -- /bin/sh -c "$0" `},
+	Sudo: {`sudo -n -u "$9" -- /bin/sh -c "$0" `, `sudo -k -S -u "$9" -- /bin/sh -c "$0" `},
 	Su:   {`su -s /bin/sh -c "$0" -- "$9" `, `su -s /bin/sh -c "$0" -- "$9" `},
 	Doas: {`doas -n -u "$9" /bin/sh -c "$0" `, `doas -u "$9" /bin/sh -c "$0" `},
 }
 
 // script is what becomes the user.
 func (b *Become) script() string {
-	which := 0
+	which, text := 0, strings.ReplaceAll(become, "METHOD", string(b.Method))
 	if b.Password {
 		which = 1
+		if b.Method == Sudo {
+			text += ourWords
+		}
 	}
-	return pack(string(bytes.ReplaceAll([]byte(become), []byte("METHOD"), []byte(b.Method)))) + " " +
-		as[b.Method][which] + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$x" "${11}"`
+	return pack(text) + "; exec " + as[b.Method][which] + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$x" "${11}"`
 }
 
 // NeedsTerminal says that the program asks for a password on a terminal only.
 func (b *Become) NeedsTerminal() bool { return b.Method == Doas && b.Password }
 
-// question is how su and doas ask for a password: "Password: " (pam_unix), "doas
-// (user@host) password: ".
+// question is how su, doas, sudo-rs and PAM ask for a password: "Password: "
+// (pam_unix), "LDAP Password: ", "doas (user@host) password: ".
 var question = regexp.MustCompile(`(?i)password[^\n]*: ?$`)
+
+// once is how PAM asks for a password that is good once, which ours is not:
+// "One-time password (OATH) for `ann': ".
+var once = regexp.MustCompile(`(?i)one[- ]?time[^\n]*$`)
 
 // What the programs say, with LC_ALL=C.
 var (
 	saysNoTerminal = regexp.MustCompile(`must have a tty|tty is required|must be run from a terminal|terminal is required|no tty present`)
 	saysWrong      = regexp.MustCompile(`(?i)try again|incorrect password|authentication fail|auth could not identify password|incorrect authentication`)
-	saysAsks       = regexp.MustCompile(`password is required|interactive authentication is required|(?i)authentication required`)
+	saysAsks       = regexp.MustCompile(`(?i)password is required|authentication (is )?required|interaction (is )?required`)
 )
 
 // Denial is why a user could not be become.
@@ -83,6 +98,7 @@ const (
 	DeniedTerminal Denial = "terminal"    // the program wants a terminal
 	DeniedPassword Denial = "password"    // the password that was given is wrong
 	DeniedAsks     Denial = "asks"        // the program wants a password, and there is none
+	DeniedMore     Denial = "more"        // the program asks for something that is no password, see Follower.Question
 	DeniedOther    Denial = "not allowed" // the program said so, or something else
 )
 
@@ -95,6 +111,8 @@ func (f *Follower) Denied(given bool) Denial {
 	switch {
 	case f.refuse == NoMethod:
 		return DeniedMissing
+	case given && f.asked > 1 && (f.owns < 2 || f.inOthers) && !saysWrong.Match(said):
+		return DeniedMore // a question of another kind; sudo asks again in our words for the same
 	case given && (f.asked > 1 || saysWrong.Match(said)):
 		return DeniedPassword
 	case saysNoTerminal.Match(said):

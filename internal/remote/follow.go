@@ -28,7 +28,10 @@ type Follower struct {
 	report *Report
 	ending bool
 	asked  int
-	words  bool // the host asks for a password in its own words
+	owns   int // of these, in our words
+	// inOthers says that the host puts our question into words of its own (sudo-rs).
+	inOthers bool
+	open     string // what the host asks beside, and nobody can answer
 }
 
 // Began says which processes there are on the host.
@@ -60,7 +63,6 @@ func NewFollower(s *Spec, nonce string) *Follower {
 		f.Stdout.reports = true
 		f.Stderr.marked = true
 	}
-	f.words = s.Become != nil && s.Become.Method != Sudo
 	return f
 }
 
@@ -153,15 +155,26 @@ func (f *Follower) setReady() {
 	}
 }
 
-// ask says that the host asks for a password.
-func (f *Follower) ask() {
+// ask says that the host asks for a password; own is 1 where it does in our words.
+func (f *Follower) ask(own int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
+	f.owns += own
 	select {
 	case f.Asked <- struct{}{}:
 	default:
 	}
+}
+
+// Question is the last line that the program that becomes another user has said,
+// where that looks like a question, is none for the password, and has no line break
+// yet: an answer may be waited for. It is empty where there is none. More may come a
+// moment later, so that what it is can be told only where it stays.
+func (f *Follower) Question() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.open
 }
 
 // Said is what the program that becomes another user has said, as far as it is
@@ -180,7 +193,8 @@ type Stream struct {
 	head     []byte
 	becoming bool // what comes now is said by the program that becomes another user
 	said     []byte
-	answered int // up to where a question in said was noticed
+	answered int  // up to where a question in said was noticed
+	own      bool // that was our question
 }
 
 const (
@@ -234,7 +248,8 @@ func (s *Stream) ours(text string) {
 	case "ready":
 		s.f.setReady()
 	case ownQuestion:
-		s.f.ask()
+		s.answered, s.own = len(s.said), true
+		s.f.ask(1)
 	default:
 		s.marked = true
 		s.f.line(text)
@@ -274,14 +289,41 @@ const maxSaid = 1000 // of what the program says that becomes another user
 func (s *Stream) drop(p []byte) {
 	if s.becoming {
 		s.said = append(s.said, p[:min(len(p), maxSaid-len(s.said))]...)
-		if s.f.words && question.Match(s.said[s.answered:]) {
-			s.answered = len(s.said)
-			s.f.ask()
-		}
+		s.notice()
 		return
 	}
 	s.noise += int64(len(p))
 	s.head = append(s.head, p[:min(len(p), maxHead-len(s.head))]...)
+}
+
+// notice sees whether a question has come: for the password, or another.
+func (s *Stream) notice() {
+	line := s.said[s.answered:]
+	others := s.own && bytes.HasPrefix(line, []byte("]")) // the rest of the question that sudo-rs makes of ours
+	if others && s.f.count() < 2 {
+		_, line, _ = bytes.Cut(line, []byte("\n"))
+	}
+	if line = line[bytes.LastIndexByte(line, '\n')+1:]; !others && question.Match(line) && !once.Match(line) {
+		s.answered, s.own = len(s.said), false
+		s.f.ask(0)
+		line = nil
+	}
+	line = bytes.TrimSpace(line)
+	asks := bytes.HasSuffix(line, []byte(":")) || bytes.HasSuffix(line, []byte("?"))
+	if !asks || len(s.said) == maxSaid {
+		line = nil
+	}
+	s.f.mu.Lock()
+	defer s.f.mu.Unlock()
+	s.f.open = string(bytes.TrimSpace(bytes.TrimPrefix(line, []byte("]"))))
+	s.f.inOthers = s.f.inOthers || others
+}
+
+// count is how often the host has asked for a password.
+func (f *Follower) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.asked
 }
 
 // Rest is what was held back, at the end of the stream.

@@ -212,6 +212,7 @@ const begin = `
 m=fleet-$3 f=$4 g=$5 d=$6 b=$7 n=$8 l=$9 q=${10}
 case $f in
 *c*)
+	unset SUDO_PROMPT
 	LC_ALL=${11}
 	[ -n "$LC_ALL" ] || unset LC_ALL ;;
 esac
