@@ -64,7 +64,28 @@ func pathError(ctx context.Context, l *sftpLink, op, name string, err error) err
 	default:
 		e.Text = excerpt([]byte(err.Error()))
 	}
+	if isBadMessage(err) && longName(name) { // OpenSSH says so of names that are too long
+		e.Kind, e.Text = KindNameTooLong, "file name too long"
+	}
 	return withName(e, name)
+}
+
+func isBadMessage(err error) bool {
+	var ours *statusError
+	var theirs *sftp.StatusError
+	return errors.As(err, &ours) && ours.code == fxBadMessage || errors.As(err, &theirs) && theirs.Code == fxBadMessage
+}
+
+// longName says that file systems have no such name: NAME_MAX and PATH_MAX of all
+// that are in use.
+func longName(name string) bool {
+	const nameMax, pathMax = 255, 4096
+	for part := range strings.SplitSeq(name, "/") {
+		if len(part) > nameMax {
+			return true
+		}
+	}
+	return len(name) >= pathMax
 }
 
 // ofStatus makes the cause that of a status (section 7). OpenSSH says failure

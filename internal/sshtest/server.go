@@ -55,6 +55,7 @@ type options struct {
 	password  string
 	shell     string
 	accounts  *Accounts
+	namespace string // sh code
 }
 
 // Listen sets the addresses to listen on; 127.0.0.1 to 127.0.0.4 without it.
@@ -227,6 +228,9 @@ func (s *Server) begin(o *options, argv []string, ready func(string) bool) bool 
 		s.useEtc(cmd, o)
 	} else if o.password != "" || o.shell != "" || s.Name == "dropbear" {
 		s.useAccounts(cmd, o)
+	}
+	if o.namespace != "" {
+		s.useNamespace(cmd, o.namespace)
 	}
 	err = cmd.Start()
 	w.Close()

@@ -184,7 +184,7 @@ func (d *pushing) ownerNumbers(ctx context.Context, e *Entry) (uid, gid *int, er
 		return nil, nil, err
 	}
 	if res.code != 0 {
-		return nil, nil, complaint(stages["owner"], res.stderr, ended(res))
+		return nil, nil, complaint(stages["owner"], d.plan.base, res.stderr, ended(res))
 	}
 	u, g, _ := strings.Cut(strings.TrimSpace(said.String()), ",")
 	number := func(s string) *int {

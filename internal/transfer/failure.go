@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 
@@ -28,12 +29,13 @@ func (f *Failure) Unwrap() error { return f.Err }
 // outcome makes an error the host's.
 func outcome(err error) error {
 	var f *Failure
-	var path *fs.PathError
+	var local *fs.PathError
 	var changed *changedError
 	var conn *sshpool.Error
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &f):
 	case errors.As(err, &conn):
 		if conn.Stage != sshpool.StageCommand {
 			return err
@@ -41,10 +43,9 @@ func outcome(err error) error {
 		c := *conn
 		c.Stage = sshpool.StageTransfer
 		return &c
-	case errors.As(err, &f):
 	case errors.As(err, &changed):
 		f = &Failure{Kind: scheduler.KindChanged, Text: changed.Error()}
-	case errors.As(err, &path):
+	case errors.As(err, &local):
 		f = &Failure{Kind: scheduler.KindLocal, Text: "on this machine: " + err.Error()}
 	default:
 		return err
@@ -69,25 +70,35 @@ var complaints = []struct {
 	{"Is a directory", scheduler.KindConflict, "is a folder"},
 	{"Not a directory", scheduler.KindConflict, "not a folder"},
 	{"Directory not empty", scheduler.KindConflict, "folder not empty"},
+	{"File size limit exceeded", scheduler.KindTooLarge, "larger than the host allows a file to be"},
+	{"File too large", scheduler.KindTooLarge, "larger than the host allows a file to be"},
 }
 
-// complaint makes a failure of what a tool has written, while doing what.
-func complaint(what string, stderr []byte, otherwise string) *Failure {
+// complaint makes a failure of what a tool has written while doing what in the
+// folder base, which names that it gives are below.
+func complaint(what, base string, stderr []byte, otherwise string) *Failure {
 	for _, c := range complaints {
 		i := bytes.Index(stderr, []byte(c.text))
 		if i < 0 {
 			continue
 		}
-		text := what + ": " + c.say
-		if name := nameBefore(stderr[:i]); name != "" {
-			text = what + ": " + quoted([]byte(name)) + ": " + c.say
-		}
-		return &Failure{Kind: c.kind, Text: text}
+		return &Failure{Kind: c.kind, Text: what + ": " + whole(base, nameBefore(stderr[:i])) + ": " + c.say}
 	}
 	if said := firstLine(stderr); said != "" {
-		return &Failure{Kind: scheduler.KindRemote, Text: what + ": " + quoted([]byte(said))}
+		otherwise = quoted([]byte(said))
 	}
-	return &Failure{Kind: scheduler.KindRemote, Text: what + ": " + otherwise}
+	return &Failure{Kind: scheduler.KindRemote, Text: what + ": " + whole(base, "") + ": " + otherwise}
+}
+
+// whole is the whole name of what lies in a folder, made safe.
+func whole(base, name string) string {
+	switch {
+	case name == "" || name == ".":
+		name = base
+	case !path.IsAbs(name):
+		name = path.Join(base, name)
+	}
+	return quoted([]byte(name))
 }
 
 // nameBefore finds the name in a tool's complaint, "tool: name: " or "tool:
@@ -112,6 +123,10 @@ func nameBefore(text []byte) string {
 		} else {
 			s = ""
 		}
+	}
+	switch s { // of ours
+	case "sums", "check", "names", "apply", "res", "t", "-":
+		return ""
 	}
 	s = strings.TrimPrefix(s, "t/")
 	return strings.TrimPrefix(s, "./")

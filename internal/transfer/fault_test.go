@@ -166,8 +166,8 @@ func TestPushToolsFail(t *testing.T) {
 		kind     scheduler.Kind
 		text     string
 	}{
-		"disk full":   {"cat >/dev/null; echo 'tar: t/f: Cannot write: No space left on device' >&2; exit 2", "", scheduler.KindRemoteNoSpace, "unpack: f: no space left on device"},
-		"quota":       {"cat >/dev/null; echo 'tar: t/f: Cannot open: Disk quota exceeded' >&2; exit 2", "", scheduler.KindQuota, "unpack: f: disk quota exceeded"},
+		"disk full":   {"cat >/dev/null; echo 'tar: t/f: Cannot write: No space left on device' >&2; exit 2", "", scheduler.KindRemoteNoSpace, "/f: no space left on device"},
+		"quota":       {"cat >/dev/null; echo 'tar: t/f: Cannot open: Disk quota exceeded' >&2; exit 2", "", scheduler.KindQuota, "/f: disk quota exceeded"},
 		"read-only":   {"cat >/dev/null; echo 'tar: t: Cannot mkdir: Read-only file system' >&2; exit 2", "", scheduler.KindReadOnly, "unpack: "},
 		"long name":   {"cat >/dev/null; echo 'tar: t/f: Cannot open: File name too long' >&2; exit 2", "", scheduler.KindNameTooLong, "name too long"},
 		"dies":        {"kill -9 $$", "", scheduler.KindRemote, "unpack: "},

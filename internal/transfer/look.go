@@ -55,7 +55,7 @@ if [ -d "$b" ] && cd "$b" 2>/dev/null; then
 	[ -w . ] && say writable yes
 	say base yes
 else
-	[ -d "$b" ] && say base denied
+	if [ -d "$b" ]; then say base denied; elif [ -e "$b" ]; then say base file; fi
 	say; printf 'end\0'; exit 0
 fi
 say
@@ -76,7 +76,7 @@ exit 0
 // outlook is what a look at a host has found.
 type outlook struct {
 	dst      string // folder, file, none
-	base     string // yes, denied; empty where it is not there
+	base     string // yes, denied, file; empty where it is not there
 	uid      int
 	tar      string // gnu, busybox, bsd, other, none
 	sum      string // the tool that computes digests: sha256sum, shasum, cksum

@@ -113,7 +113,7 @@ func (d *pulling) look(ctx context.Context, source string) (*pullPart, error) {
 	case out.dst == "file":
 		return nil, &Failure{Kind: scheduler.KindConflict, Text: shown(p.base) + ": not a folder"}
 	case out.base == "" || out.there[root] == nil:
-		if f := complaint("look at "+shown(source), out.stderr, "not found"); out.base != "" && f.Kind == scheduler.KindPermission {
+		if f := complaint("look", p.base, out.stderr, "not found"); out.base != "" && f.Kind == scheduler.KindPermission {
 			return nil, f
 		}
 		return nil, &Failure{Kind: scheduler.KindNotFound, Text: shown(source) + ": no such file or folder"}
@@ -126,7 +126,7 @@ func (d *pulling) look(ctx context.Context, source string) (*pullPart, error) {
 		return nil, &Failure{Kind: scheduler.KindNotFound, Text: shown(source) + ": nothing matches"}
 	}
 	if len(out.stderr) > 0 {
-		d.lack(complaint("look at files", out.stderr, "not all can be read"), 1)
+		d.lack(complaint("look at files", p.base, out.stderr, "not all can be read"), 1)
 	}
 	return p, nil
 }
@@ -341,7 +341,7 @@ func (d *pulling) round(ctx context.Context, p *pullPart, want []*item, c *count
 	}
 	if lost > 0 {
 		first := want[slices.IndexFunc(want, func(it *item) bool { return !it.came })]
-		d.lack(complaint("read "+shown(first.Path), res.stderr, "the host did not send it"), lost)
+		d.lack(complaint("read", p.base, res.stderr, "the host did not send "+shown(first.Path)), lost)
 	}
 	return bad, nil
 }

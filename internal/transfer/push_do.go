@@ -141,6 +141,8 @@ func (d *pushing) place() (base string, want []*Entry, err error) {
 	switch {
 	case o.base == "denied":
 		return "", nil, &Failure{Kind: scheduler.KindPermission, Text: quoted([]byte(base)) + ": permission denied"}
+	case o.base == "file":
+		return "", nil, &Failure{Kind: scheduler.KindConflict, Text: quoted([]byte(base)) + ": not a folder"}
 	case o.base == "" && t.single != nil:
 		return "", nil, &Failure{Kind: scheduler.KindNotFound, Text: quoted([]byte(base)) + ": no such folder"}
 	}
@@ -304,6 +306,10 @@ var stages = map[string]string{
 	"move": "put in place", "delete": "delete", "mode": "set mode", "owner": "set owner", "time": "set time",
 }
 
+// noStage is what stands between the name of a folder and why nothing can be
+// made in it.
+const noStage = ": no folder can be made there for what arrives"
+
 // applied judges what putScript wrote.
 func (d *pushing) applied(said string, res scriptResult) error {
 	failed := ""
@@ -318,7 +324,7 @@ func (d *pushing) applied(said string, res scriptResult) error {
 		}
 	}
 	if failed == "verify" {
-		f := complaint(stages[failed], res.stderr, "content differs")
+		f := complaint(stages[failed], d.plan.base, res.stderr, "content differs")
 		if f.Kind == scheduler.KindRemote {
 			f.Kind = scheduler.KindMismatch
 		}
@@ -328,5 +334,9 @@ func (d *pushing) applied(said string, res scriptResult) error {
 	if !known {
 		what = "put files"
 	}
-	return complaint(what, res.stderr, ended(res))
+	if failed == "stage" { // its name says nothing to anybody
+		f := complaint(what, d.plan.base, res.stderr, ended(res))
+		return &Failure{Kind: f.Kind, Text: whole(d.plan.base, "") + noStage + f.Text[strings.LastIndex(f.Text, ": "):]}
+	}
+	return complaint(what, d.plan.base, res.stderr, ended(res))
 }

@@ -145,7 +145,7 @@ func TestPushPlaces(t *testing.T) {
 			{"**/x", "deep", "deep/d/x", ""},
 			{"f", "none/at/all", "", scheduler.KindNotFound},
 			{"d", "file", "", scheduler.KindConflict},
-			{"f", "file/x", "", scheduler.KindNotFound},
+			{"f", "file/x", "", scheduler.KindConflict},
 			{"f g", "file", "", scheduler.KindConflict},
 		} {
 			var sources []string

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -199,8 +201,8 @@ func (f *far) fileFailure(ctx context.Context, what, folder, ours string, size i
 		return err
 	}
 	kind, text := e.Kind, e.Text
-	if ours != "" {
-		text = strings.Replace(text, ours, "", 1)
+	if ours != "" { // which is below the folder
+		text = strings.Replace(text, ours, strings.TrimSuffix(folder, "/")+"/", 1)
 	}
 	if kind == sshpool.KindRemote {
 		if k, why := f.fileSystem(ctx, folder, size); k != "" {
@@ -227,6 +229,10 @@ func conflictOr(k scheduler.Kind) scheduler.Kind {
 // fileSystem says what is wrong with the file system of a folder, if anything is.
 func (f *far) fileSystem(ctx context.Context, folder string, size int64) (sshpool.Kind, string) {
 	v, err := f.sftp.StatVFS(ctx, folder)
+	for err != nil && errors.Is(err, fs.ErrNotExist) && folder != "/" && folder != "." {
+		folder = path.Dir(folder)
+		v, err = f.sftp.StatVFS(ctx, folder)
+	}
 	switch {
 	case err != nil:
 		return "", ""

@@ -75,14 +75,14 @@ func (s *sftpLook) place(ctx context.Context) (ok bool, err error) {
 		if _, err := s.f.sftp.Lstat(ctx, s.l.dst); err == nil { // a link to nowhere
 			s.out.dst = "file"
 		}
-	case errors.Is(err, fs.ErrPermission), isKind(err, sshpool.KindRemote), isKind(err, sshpool.KindNotFolder):
+	case gone(err):
 		s.out.dst = "none"
 	default:
 		return false, err
 	}
 	if s.l.what == "one" && s.out.dst != "folder" {
 		s.base = path.Dir(s.l.dst)
-		if info, err = s.f.sftp.Stat(ctx, s.base); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) && !isKind(err, sshpool.KindRemote) {
+		if info, err = s.f.sftp.Stat(ctx, s.base); err != nil && !gone(err) {
 			return false, err
 		}
 	}
@@ -91,6 +91,8 @@ func (s *sftpLook) place(ctx context.Context) (ok bool, err error) {
 		s.out.base = "denied"
 	case err == nil && info.IsDir():
 		s.out.base, s.out.writable = "yes", true
+	case err == nil:
+		s.out.base = "file"
 	}
 	return s.out.base == "yes", nil
 }
@@ -116,7 +118,8 @@ func (s *sftpLook) names(ctx context.Context, names []string) error {
 
 // gone says of an error that there is no such name, as far as can be seen.
 func gone(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || isKind(err, sshpool.KindRemote) || isKind(err, sshpool.KindNotFolder)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || isKind(err, sshpool.KindRemote) ||
+		isKind(err, sshpool.KindNotFolder) || isKind(err, sshpool.KindNameTooLong)
 }
 
 // trees looks at folders and all below them, level by level.

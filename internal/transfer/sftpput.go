@@ -43,8 +43,11 @@ func (d *pushing) streamBySFTP(ctx context.Context, count *counter) (err error) 
 		}
 	}
 	st, err := d.far.newStage(ctx, base)
+	if f, ok := d.far.fileFailure(ctx, stages["stage"], base, "", 0, err).(*Failure); ok {
+		return &Failure{Kind: f.Kind, Text: whole(base, "") + noStage + f.Text[strings.LastIndex(f.Text, ": "):], Err: err}
+	}
 	if err != nil {
-		return d.far.fileFailure(ctx, stages["stage"], base, "", 0, err)
+		return err
 	}
 	defer func() { st.close(ctx, err) }()
 	p := &sftpPut{d: d, count: count, stage: st.name, room: semaphore.NewWeighted(maxContent), inTree: map[string]bool{}}
