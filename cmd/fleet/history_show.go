@@ -6,12 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"fleet/internal/event"
-	"fleet/internal/output"
 	"fleet/internal/record"
 	"fleet/internal/render"
 	"fleet/inventory"
@@ -63,7 +60,7 @@ func (o *historyShowOptions) declare(c *cobra.Command) {
 	fs.StringVar(&o.show.color, "color", "auto", "`WHEN`: "+strings.Join(showColors, ", "))
 	fs.CountVarP(&o.show.verbose, "verbose", "v", "tell the end of each host")
 	fs.StringVar(&o.hosts, "host", "", "only those hosts of the run that `PATTERN` selects by their names")
-	fs.BoolVarP(&o.follow, "follow", "f", false, "go on until the run has ended, and end as it did; -o live unless said otherwise")
+	fs.BoolVarP(&o.follow, "follow", "f", false, "show lines as they come until the run has ended, and end as it did; -o live unless said otherwise")
 	fixedCompletion(c, "output", showOutputs)
 	fixedCompletion(c, "color", showColors)
 	_ = c.RegisterFlagCompletionFunc("host", cobra.NoFileCompletions)
@@ -181,75 +178,6 @@ func writeRunHead(w io.Writer, run *record.Run, notes []record.Note) error {
 	return err
 }
 
-// replay shows the hosts of a run as they were shown while it ran.
-func replay(ctx context.Context, e *env, o *historyShowOptions, s *record.Store, run *record.Run, shown map[string]bool) error {
-	sink, err := o.show.replaySink(e)
-	if err != nil {
-		return err
-	}
-	r := &replayer{store: s, sink: sink, captures: render.NeedsCaptures(o.show.output), kept: output.NewStore(64<<20, ""), known: map[int64]*output.Capture{}, counts: map[scheduler.Outcome]int{}}
-	defer r.kept.Close()
-	hosts := run.Hosts
-	if shown != nil {
-		hosts = len(shown)
-	}
-	sink.Start(event.Run{ID: run.ID, Command: run.Command, Hosts: hosts, Time: run.Began})
-	err = r.until(ctx, run, o.follow, shown)
-	if err == nil && run.Running() {
-		sink.Note(fmt.Sprintf("fleet: the run goes on: %d of %d hosts have ended", sum(r.counts), run.Hosts))
-	}
-	summary := run.Summary()
-	summary.Counts = r.counts
-	if err := errorsFirst(err, sink.Finish(summary)); err != nil || !o.follow {
-		return err
-	}
-	if code := summaryStatus(run.Summary()); code != exitOK {
-		return &fault{code: code}
-	}
-	return nil
-}
-
-// until shows results until there are no more; with follow, until the run has
-// ended.
-func (r *replayer) until(ctx context.Context, run *record.Run, follow bool, shown map[string]bool) error {
-	var interrupted <-chan struct{}
-	if follow { // what follows ends by Ctrl-C, the run does not
-		stop := catchInterrupts()
-		defer stop.release()
-		interrupted = stop.first
-	}
-	told := make([]bool, run.Hosts)
-	for before := -1; ; {
-		last := !run.Running()
-		began := time.Now()
-		if n := sum(run.Counts); n != before || last {
-			before = n
-			err := r.store.Results(ctx, run, 0, func(res *record.Result) error {
-				if told[res.Pos] || shown != nil && !shown[res.Host] {
-					return nil
-				}
-				told[res.Pos] = true
-				r.counts[res.Outcome]++
-				return r.show(ctx, res)
-			})
-			if err != nil {
-				return err
-			}
-		}
-		if last || !follow {
-			return nil
-		}
-		select {
-		case <-time.After(max(100*time.Millisecond, 5*time.Since(began))): // a large run is not looked at all the time
-		case <-interrupted:
-			return errInterrupted
-		}
-		if err := r.store.Refresh(ctx, run); err != nil {
-			return err
-		}
-	}
-}
-
 // replaySink is a sink that shows what is over.
 func (f *showFlags) replaySink(e *env) (render.Sink, error) {
 	quiet := *e
@@ -284,82 +212,4 @@ func errorsFirst(errs ...error) error {
 		}
 	}
 	return nil
-}
-
-// replayer gives a sink what is recorded.
-type replayer struct {
-	store    *record.Store
-	sink     render.Sink
-	captures bool // the sink shows what results carry
-	kept     *output.Store
-	known    map[int64]*output.Capture // by id
-	counts   map[scheduler.Outcome]int // of what was shown
-}
-
-func (r *replayer) show(ctx context.Context, res *record.Result) error {
-	r.sink.Started(res.Host, res.Time)
-	for _, s := range []struct {
-		name event.Stream
-		id   int64
-		to   **output.Capture
-	}{{event.Stdout, res.Stdout, &res.Result.Stdout}, {event.Stderr, res.Stderr, &res.Result.Stderr}} {
-		if s.id == 0 {
-			continue
-		}
-		c, err := r.output(ctx, s.id)
-		if err != nil {
-			return err
-		}
-		if r.captures {
-			c.Share()
-			*s.to = c
-		} else if _, err := io.Copy(replayed{r.sink, event.Output{Host: res.Host, Stream: s.name, Time: res.Time}}, c.Reader()); err != nil {
-			return err
-		}
-	}
-	r.sink.Result(res.Result)
-	return nil
-}
-
-// output gives an output, which hosts that wrote the same share.
-func (r *replayer) output(ctx context.Context, id int64) (*output.Capture, error) {
-	if c := r.known[id]; c != nil {
-		return c, nil
-	}
-	const most = 5000
-	if len(r.known) >= most {
-		for _, c := range r.known {
-			c.Discard()
-		}
-		clear(r.known)
-	}
-	c := r.kept.Capture(-1)
-	if err := r.store.Output(ctx, id, captured{c}); err != nil {
-		c.Discard()
-		return nil, err
-	}
-	r.known[id] = c
-	return c, nil
-}
-
-// replayed makes what is written output of a host.
-type replayed struct {
-	sink render.Sink
-	as   event.Output
-}
-
-func (w replayed) Write(p []byte) (int, error) {
-	w.as.Data = p
-	w.sink.Output(w.as)
-	return len(p), nil
-}
-
-// captured writes to a capture.
-type captured struct{ to *output.Capture }
-
-func (w captured) Write(p []byte) (int, error) {
-	if n := w.to.Write(p); n < len(p) {
-		return n, io.ErrShortWrite
-	}
-	return len(p), nil
 }

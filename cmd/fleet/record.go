@@ -122,7 +122,8 @@ func (r *recording) close() {
 	r.rec.Close() //nolint:errcheck // told by then
 }
 
-// listen lets other processes of fleet ask for the end of the run.
+// listen lets other processes of fleet ask for the end of the run, and for what
+// its hosts write.
 func (r *recording) listen(id string) {
 	path := record.Socket(r.dir, id)
 	err := os.MkdirAll(filepath.Dir(path), 0o700)
@@ -136,7 +137,7 @@ func (r *recording) listen(id string) {
 			default: // two were, which is as much as there is
 			}
 			return nil
-		})
+		}, map[string]control.Feed{askFollow: r.feed})
 	}
 	if err != nil {
 		r.rec.Note("'fleet cancel' does not reach this run: " + err.Error())

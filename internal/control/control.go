@@ -4,6 +4,9 @@
 // A [Server] answers, [Ask] asks. A request is one line of JSON,
 // {"v":1,"do":"stop"}, and so is the answer, {"v":1} or {"v":1,"error":"..."}.
 // All is over within a few seconds, whatever the other side does.
+//
+// [Follow] asks for a [Feed] (feed.go): behind the answer lines come, one JSON
+// value each, until either side ends it.
 package control
 
 import (
@@ -44,13 +47,17 @@ type Server struct {
 	listener net.Listener
 	path     string
 	do       func(what string) error
+	feeds    map[string]Feed
 	serving  sync.WaitGroup
+	closing  context.Context // done when the server closes
+	close    context.CancelFunc
 }
 
 // Listen answers requests on a new socket at path by do, which is called from
-// one goroutine a request and must return soon. The socket has mode 0600; the
-// folder should let nobody else in, as it is so a moment after it is made.
-func Listen(path string, do func(what string) error) (*Server, error) {
+// one goroutine a request and must return soon, or by the feed of that name. The
+// socket has mode 0600; the folder should let nobody else in, as it is so a moment
+// after it is made.
+func Listen(path string, do func(what string) error, feeds map[string]Feed) (*Server, error) {
 	short, done, err := shorten(path)
 	if err != nil {
 		return nil, err
@@ -61,7 +68,8 @@ func Listen(path string, do func(what string) error) (*Server, error) {
 		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false) // its short name is gone by then
-	s := &Server{listener: l, path: path, do: do}
+	s := &Server{listener: l, path: path, do: do, feeds: feeds}
+	s.closing, s.close = context.WithCancel(context.Background())
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -69,8 +77,9 @@ func Listen(path string, do func(what string) error) (*Server, error) {
 	return s, nil
 }
 
-// Close removes the socket and waits for requests under way.
+// Close removes the socket, ends feeds and waits for requests under way.
 func (s *Server) Close() error {
+	s.close()
 	err := errors.Join(os.Remove(s.path), s.listener.Close())
 	s.serving.Wait()
 	return err
@@ -108,6 +117,10 @@ func (s *Server) serve(conn net.Conn) {
 		return
 	}
 	a := answer{V: version}
+	if feed := s.feeds[req.Do]; feed != nil && req.V == version {
+		s.feed(conn, feed)
+		return
+	}
 	if req.V != version {
 		a.Error = fmt.Sprintf("version %d of requests is not known", req.V)
 	} else if err := s.do(req.Do); err != nil {
@@ -121,30 +134,44 @@ func (s *Server) serve(conn net.Conn) {
 func Ask(ctx context.Context, path, what string) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	short, done, err := shorten(path)
+	conn, _, err := ask(ctx, path, what)
 	if err != nil {
 		return err
+	}
+	return conn.Close()
+}
+
+// ask sends a request and gives the connection behind its answer. The reader
+// holds what has come of the rest.
+func ask(ctx context.Context, path, what string) (net.Conn, *bufio.Reader, error) {
+	short, done, err := shorten(path)
+	if err != nil {
+		return nil, nil, err
 	}
 	defer done()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "unix", short)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) //nolint:errcheck // closed soon
 	defer stop()
 	if err := json.NewEncoder(conn).Encode(request{version, what}); err != nil {
-		return err
+		return nil, nil, errors.Join(err, conn.Close())
 	}
+	r := bufio.NewReaderSize(conn, longest)
+	line, err := r.ReadSlice('\n')
 	var a answer
-	if err := readLine(conn, &a); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+	if err == nil {
+		err = json.Unmarshal(line, &a)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("read the answer: %w", err), conn.Close())
 	}
 	if a.Error != "" {
-		return errors.New(a.Error)
+		return nil, nil, errors.Join(errors.New(a.Error), conn.Close())
 	}
-	return nil
+	return conn, r, nil
 }
 
 func readLine(r io.Reader, v any) error {

@@ -28,7 +28,7 @@ func TestAsk(t *testing.T) {
 					return errors.New("not that")
 				}
 				return nil
-			})
+			}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestAsk(t *testing.T) {
 // TestSilence has a peer that says nothing, or nothing of use.
 func TestSilence(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "socket")
-	s, err := Listen(path, func(string) error { return nil })
+	s, err := Listen(path, func(string) error { return nil }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,5 +90,51 @@ func TestSilence(t *testing.T) {
 	cancel()
 	if err := Ask(ctx, path, "yes"); err == nil {
 		t.Error("an answer from a server that gives none")
+	}
+}
+
+// TestFeed follows a feed until the server closes, beside one that nobody reads.
+func TestFeed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	ended := make(chan error, 2)
+	feeds := map[string]Feed{"count": func(ctx context.Context, send func(any) error) (err error) {
+		for n := 0; err == nil; n++ {
+			err = send(n)
+		}
+		ended <- errors.Join(err, ctx.Err())
+		return err
+	}}
+	s, err := Listen(path, func(string) error { return errors.New("no feed") }, feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if _, err := Follow(ctx, path, "other"); err == nil || err.Error() != "no feed" {
+		t.Error(err)
+	}
+	deaf, err := Follow(ctx, path, "count")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	f, err := Follow(ctx, path, "count")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 10_000 {
+		var got int
+		if err := f.Next(&got); err != nil || got != n {
+			t.Fatalf("%d, %v; want %d", got, err, n)
+		}
+	}
+	f.Close()
+	if err := <-ended; err == nil {
+		t.Error("the feed does not know that nobody follows")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("at the server's end: %v", err)
 	}
 }

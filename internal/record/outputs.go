@@ -29,7 +29,7 @@ func (w *writer) pieceRow(ctx context.Context, p *piece) error {
 	switch {
 	case p.forget:
 		return w.forget(ctx, t)
-	case w.full, p.tail && p.at < t.kept, !p.tail && p.at != t.kept: // what is before it is missing
+	case w.full, t.done, p.tail && p.at < t.kept, !p.tail && p.at != t.kept: // what is before it is missing
 		return nil
 	case p.tail:
 		t.rows = true
@@ -81,6 +81,7 @@ func (w *writer) stream(ctx context.Context, t *tape) (id any, kept int64, cut i
 	if t == nil {
 		return nil, 0, going, nil
 	}
+	t.done = true
 	if t.rows {
 		if err := w.exec(ctx, "DELETE FROM partial WHERE run = ? AND pos = ? AND stream = ?", w.seq, t.pos, t.stream); err != nil {
 			return nil, 0, 0, err

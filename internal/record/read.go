@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -261,6 +262,47 @@ func (s *Store) Output(ctx context.Context, id int64, dst io.Writer) error {
 			return err
 		}
 	}
+}
+
+// Partial calls f with what the store has, piece by piece, of what hosts of a
+// running run have written that have no result yet.
+func (s *Store) Partial(ctx context.Context, run *Run, f func(Chunk) error) error {
+	names, err := s.Hosts(ctx, run)
+	if err != nil {
+		return err
+	}
+	rows, err := s.db.QueryContext(ctx, "SELECT pos, stream, at, part, tail FROM partial WHERE run = ? ORDER BY pos, stream, at", run.seq)
+	if err != nil {
+		return reading(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var pos, stream int
+		var part sql.NullInt64
+		c := Chunk{Stream: event.Stdout}
+		if err := rows.Scan(&pos, &stream, &c.At, &part, &c.Data); err != nil {
+			return reading(err)
+		}
+		if part.Valid {
+			var b bytes.Buffer
+			if err := s.Output(ctx, part.Int64, &b); errors.Is(err, sql.ErrNoRows) {
+				continue // the host has its result meanwhile
+			} else if err != nil {
+				return err
+			}
+			c.Data = b.Bytes()
+		}
+		if stream == 2 {
+			c.Stream = event.Stderr
+		}
+		if pos < len(names) {
+			c.Host = names[pos]
+		}
+		if err := f(c); err != nil {
+			return err
+		}
+	}
+	return reading(rows.Err())
 }
 
 // outputs writes the outputs of a list.

@@ -69,6 +69,10 @@ type Recorder struct {
 	pending atomic.Int64 // bytes of output that wait for the writer
 	tailDue atomic.Int64 // when tails are looked at: nanoseconds since 1970; 0: there are none
 
+	followed  atomic.Int32 // followers
+	followMu  sync.Mutex
+	followers []*Follower // not to be changed, but replaced
+
 	wake chan struct{} // has a token when due or ended has changed
 	done chan struct{} // closed when the writer has ended
 
@@ -109,6 +113,7 @@ type batch struct {
 	results []hostResult
 	notes   []note
 	end     *event.Summary
+	there   []chan struct{} // to be closed when all before is in the store, if it can be
 }
 
 type hostResult struct {
@@ -123,7 +128,7 @@ type note struct {
 }
 
 func (b *batch) empty() bool {
-	return b.run == nil && len(b.begun) == 0 && len(b.pieces) == 0 && len(b.results) == 0 && len(b.notes) == 0 && b.end == nil
+	return b.run == nil && len(b.begun) == 0 && len(b.pieces) == 0 && len(b.results) == 0 && len(b.notes) == 0 && b.end == nil && len(b.there) == 0
 }
 
 // maxResults bounds a transaction, so that a host that is to be begun does not

@@ -40,6 +40,7 @@ const (
 // and of the end of a long one, nothing was written before its host's result.
 type tape struct {
 	rec    *Recorder
+	host   string
 	pos    int
 	stream int // as the store has it: 1, 2
 
@@ -52,6 +53,7 @@ type tape struct {
 	flushed int            // so much of it is in the store as a tail
 	since   time.Time      // when the first of the rest came
 	whole   hash.Hash      // of the pieces before; nil for none
+	came    int64          // bytes so far
 	over    bool           // nothing more comes
 
 	inStore // the writer's
@@ -62,6 +64,7 @@ type inStore struct {
 	parts  []int64 // outputs.id of its pieces
 	kept   int64   // bytes of these
 	rows   bool    // there are rows in partial
+	done   bool    // its host has a result
 	sure   int     // parts that are committed
 	sureTo int64   // and bytes of these
 }
@@ -78,8 +81,8 @@ type piece struct {
 	data   []byte
 }
 
-func newTape(r *Recorder, pos, stream int) *tape {
-	t := &tape{rec: r, pos: pos, stream: stream}
+func newTape(r *Recorder, host string, pos, stream int) *tape {
+	t := &tape{rec: r, host: host, pos: pos, stream: stream}
 	t.clean = r.cfg.Secrets.Writer(keeper{t})
 	return t
 }
@@ -112,7 +115,7 @@ func (r *Recorder) tapeOf(o event.Output) *tape {
 		return nil
 	}
 	if p.tapes[stream] == nil {
-		p.tapes[stream] = newTape(r, p.pos, stream+1)
+		p.tapes[stream] = newTape(r, o.Host, p.pos, stream+1)
 	}
 	return p.tapes[stream]
 }
@@ -153,7 +156,11 @@ func (r *Recorder) free(n int64) {
 func (t *tape) write(p []byte, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.over || t.stop.Load() != going {
+	if t.over {
+		return
+	}
+	if t.stop.Load() != going && t.rec.followed.Load() == 0 {
+		t.came += int64(len(p))
 		return
 	}
 	if len(t.held) == t.flushed {
@@ -170,6 +177,12 @@ type keeper struct{ t *tape }
 
 func (k keeper) Write(p []byte) (int, error) {
 	t := k.t
+	if t.rec.followed.Load() > 0 {
+		t.tell(p)
+	}
+	if t.came += int64(len(p)); t.stop.Load() != going {
+		return len(p), nil
+	}
 	for n := 0; n < len(p); {
 		m := min(pieceSize-len(t.held), len(p)-n)
 		t.held = append(t.held, p[n:n+m]...)
@@ -179,6 +192,20 @@ func (k keeper) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// tell tells followers of what comes.
+func (t *tape) tell(p []byte) {
+	c := Chunk{Host: t.host, Stream: event.Stdout, At: t.came}
+	if t.stream == 2 {
+		c.Stream = event.Stderr
+	}
+	for len(p) > 0 {
+		n := min(len(p), pieceSize)
+		c.Data = p[:n]
+		t.rec.publish(c)
+		c.At, p = c.At+int64(n), p[n:]
+	}
 }
 
 // full hands a piece to the writer. The caller holds mu.
@@ -259,18 +286,8 @@ func (r *Recorder) queueTails(before time.Time) {
 		r.tailSoon() // what waits comes first
 		return
 	}
-	r.mu.Lock()
-	var open []*tape
-	for _, p := range r.places {
-		for _, t := range p.tapes {
-			if t != nil {
-				open = append(open, t)
-			}
-		}
-	}
-	r.mu.Unlock()
 	again := false
-	for _, t := range open {
+	for _, t := range r.openTapes() {
 		p, ok, young := t.tail(before)
 		if again = again || young; ok {
 			r.addPiece(p)
@@ -279,6 +296,29 @@ func (r *Recorder) queueTails(before time.Time) {
 	if again {
 		r.tailSoon()
 	}
+}
+
+// queueAllTails is queueTails for all that came by now.
+func (r *Recorder) queueAllTails() {
+	for _, t := range r.openTapes() {
+		if p, ok, _ := t.tail(time.Now()); ok {
+			r.addPiece(p)
+		}
+	}
+}
+
+// openTapes are those of hosts that have no result.
+func (r *Recorder) openTapes() (open []*tape) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.places {
+		for _, t := range p.tapes {
+			if t != nil {
+				open = append(open, t)
+			}
+		}
+	}
+	return open
 }
 
 // Resent implements event.RetrySink: what came of a host so far was of an earlier
@@ -293,6 +333,9 @@ func (r *Recorder) Resent(host string) {
 	before := p.tapes
 	p.tapes = [2]*tape{}
 	r.mu.Unlock()
+	if r.followed.Load() > 0 {
+		r.publish(Chunk{Host: host, Again: true})
+	}
 	for _, t := range before {
 		if t = t.end(); t != nil {
 			r.addPiece(piece{of: t, forget: true})

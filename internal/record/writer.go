@@ -44,6 +44,9 @@ func (r *Recorder) write() {
 			w.put(ctx, b)
 		}
 		r.free(size)
+		for _, there := range b.there {
+			close(there)
+		}
 		if !more {
 			return
 		}
@@ -75,7 +78,7 @@ func (r *Recorder) take() (b batch, more bool) {
 		return b, true
 	}
 	rest := &r.queue
-	b.pieces, b.results, b.notes, b.end = rest.pieces, rest.results, rest.notes, rest.end
+	b.pieces, b.results, b.notes, b.end, b.there = rest.pieces, rest.results, rest.notes, rest.end, rest.there
 	r.queue, r.restDue = batch{upTo: b.upTo}, time.Time{}
 	if !r.ended && len(b.results) > maxResults {
 		r.queue.results = b.results[maxResults:]
