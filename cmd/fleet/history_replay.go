@@ -58,6 +58,8 @@ type replayer struct {
 	told     map[string]bool           // hosts that have ended
 	counts   map[scheduler.Outcome]int // of these
 	live     *follower                 // nil: nothing is followed
+	marks    []event.Mark              // batches and gates
+	marked   int                       // of these, shown
 }
 
 // until shows results until there are no more; with follow, until the run has
@@ -105,16 +107,40 @@ func (r *replayer) until(ctx context.Context, run *record.Run, follow bool) erro
 	}
 }
 
-// results shows the results that were not shown.
-func (r *replayer) results(ctx context.Context, run *record.Run) error {
+// results shows the results that were not shown, and the batches and gates before,
+// between and behind them.
+func (r *replayer) results(ctx context.Context, run *record.Run) (err error) {
+	if r.shown == nil { // they are of all hosts
+		if r.marks, err = r.store.Marks(ctx, run); err != nil {
+			return err
+		}
+	}
+	if r.live != nil {
+		r.mark(len(r.marks)) // they have come already
+	}
+	defer func() { r.mark(len(r.marks)) }()
 	return r.store.Results(ctx, run, 0, func(res *record.Result) error {
 		if r.told[res.Host] || r.shown != nil && !r.shown[res.Host] {
 			return nil
 		}
+		upTo := r.marked
+		for n := upTo; n < len(r.marks) && r.marks[n].Batch <= res.Batch; n++ {
+			if r.marks[n].Kind == event.BatchBegan {
+				upTo = n + 1
+			}
+		}
+		r.mark(upTo)
 		r.told[res.Host] = true
 		r.counts[res.Outcome]++
 		return r.show(ctx, res)
 	})
+}
+
+// mark shows the first n batches and gates, but for those that were shown.
+func (r *replayer) mark(n int) {
+	for ; r.marked < n; r.marked++ {
+		r.sink.Mark(r.marks[r.marked])
+	}
 }
 
 func (r *replayer) show(ctx context.Context, res *record.Result) error {

@@ -238,6 +238,12 @@ func (r *recording) Resent(host string) {
 	r.Sink.Resent(host)
 }
 
+// Mark implements event.MarkSink.
+func (r *recording) Mark(m event.Mark) {
+	r.rec.Mark(m)
+	r.Sink.Mark(m)
+}
+
 // Result implements event.Sink.
 func (r *recording) Result(res event.Result) {
 	r.rec.Result(res)

@@ -191,10 +191,13 @@ func (ro *rollout) gate(r *scheduler.Remote) (any, error) {
 
 // part is one part of the gate, told before and after.
 func (ro *rollout) part(r *scheduler.Remote, kind event.GateKind, text string, out *lastBytes, do func() error) error {
-	began := r.Now()
-	ro.mark(event.Mark{Kind: event.GateBegan, Gate: kind, Text: text, Time: began})
+	began, host := r.Now(), ""
+	if h := ro.run.req.Gate.Host; h != nil && kind == event.GateCommand {
+		host = h.Name
+	}
+	ro.mark(event.Mark{Kind: event.GateBegan, Gate: kind, Text: text, Host: host, Time: began})
 	err := do()
-	m := event.Mark{Kind: event.GateEnded, Gate: kind, Text: text, Took: r.Now().Sub(began), Time: r.Now()}
+	m := event.Mark{Kind: event.GateEnded, Gate: kind, Text: text, Host: host, Took: r.Now().Sub(began), Time: r.Now()}
 	if out != nil {
 		m.Output, m.Cut = out.end()
 	}

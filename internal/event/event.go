@@ -74,6 +74,7 @@ type Result struct {
 	Run         time.Duration
 	Time        time.Time
 	Transfer    *Transfer // of a push or pull, as far as it came; nil for a command
+	Batch       int       // of a recorded result: its batch, from 1; 0 where the run had none
 	Kept        *Kept     // of a recorded result whose output is not all there; else nil
 	// What was kept; nil if nothing was. The sink that is given the result owns
 	// the captures and discards them when it needs them no more.

@@ -39,6 +39,7 @@ type Mark struct {
 	Hosts   []string // not to be changed
 	Gate    GateKind
 	Text    string
+	Host    string // on which a gate's command runs; empty: on this machine
 	Output  []byte
 	Cut     bool
 	Cause   *scheduler.Cause

@@ -32,7 +32,7 @@ func besides(usual any, columns ...string) kept {
 var (
 	moreOfResults = besides(event.Result{Tries: 1},
 		"Host", "Outcome", "Cause", "Detail", "ExitCode", "Signal", "StdoutBytes", "StderrBytes", "Truncated", "Unstored",
-		"Lingering", "Attempts", "Connect", "Run", "Time", "Stdout", "Stderr", "Kept")
+		"Lingering", "Attempts", "Connect", "Run", "Time", "Stdout", "Stderr", "Batch", "Kept")
 	moreOfSummaries = besides(event.Summary{}, "Run", "Counts", "Wall", "Halted", "Deadline", "Interrupted", "Recorded")
 )
 

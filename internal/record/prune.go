@@ -112,7 +112,7 @@ func (s *Store) Delete(ctx context.Context, run *Run) error {
 			return reading(err)
 		}
 	}
-	for _, table := range []string{"results", "begun", "notes"} {
+	for _, table := range []string{"results", "begun", "notes", "batches", "gates"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE run = ?", run.seq); err != nil {
 			return reading(err)
 		}

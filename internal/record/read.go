@@ -176,6 +176,10 @@ func (s *Store) Results(ctx context.Context, run *Run, first int, f func(*Result
 	if err != nil {
 		return err
 	}
+	batchOf, err := s.batchOf(ctx, run)
+	if err != nil {
+		return err
+	}
 	rows, err := s.db.QueryContext(ctx, `SELECT pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_kept, err_kept, out_bytes, err_bytes, flags, attempts, connect, took, at, more
 		FROM results WHERE run = ? AND pos >= ? ORDER BY pos`, run.seq, first)
 	if err != nil {
@@ -190,6 +194,7 @@ func (s *Store) Results(ctx context.Context, run *Run, first int, f func(*Result
 		if res.Pos < len(names) {
 			res.Host = names[res.Pos]
 		}
+		res.Batch = batchOf(res.Pos)
 		if err := f(res); err != nil {
 			return err
 		}

@@ -84,6 +84,7 @@ type Recorder struct {
 	freed   chan struct{}     // closed, and made anew, when pending shrinks
 	index   map[string]int    // positions by name; made when it is needed
 	next    int               // the position that is likely to come next
+	inBatch int               // the position at which the next batch most likely begins
 	started int               // hosts so far
 	durable int               // of these the store knows the first so many
 	changed chan struct{}     // closed, and made anew, when durable or open changes
@@ -109,6 +110,7 @@ type batch struct {
 	run     *event.Run
 	begun   []int // positions
 	upTo    int   // what durable is afterwards
+	marks   []mark
 	pieces  []piece
 	results []hostResult
 	notes   []note
@@ -128,7 +130,7 @@ type note struct {
 }
 
 func (b *batch) empty() bool {
-	return b.run == nil && len(b.begun) == 0 && len(b.pieces) == 0 && len(b.results) == 0 && len(b.notes) == 0 && b.end == nil && len(b.there) == 0
+	return b.run == nil && len(b.begun) == 0 && len(b.pieces) == 0 && len(b.results) == 0 && len(b.notes) == 0 && len(b.marks) == 0 && b.end == nil && len(b.there) == 0
 }
 
 // maxResults bounds a transaction, so that a host that is to be begun does not
@@ -324,6 +326,15 @@ func (r *Recorder) position(host string) (int, bool) {
 		r.next++
 		return r.next - 1, true
 	}
+	pos, ok := r.indexed(host)
+	if ok {
+		r.next = pos + 1
+	}
+	return pos, ok
+}
+
+// indexed finds a host by name. The caller holds mu.
+func (r *Recorder) indexed(host string) (int, bool) {
 	if r.index == nil {
 		r.index = make(map[string]int, len(r.cfg.Hosts))
 		for i, name := range r.cfg.Hosts {
@@ -331,9 +342,6 @@ func (r *Recorder) position(host string) (int, bool) {
 		}
 	}
 	pos, ok := r.index[host]
-	if ok {
-		r.next = pos + 1
-	}
 	return pos, ok
 }
 

@@ -52,6 +52,11 @@ func (w *writer) rows(ctx context.Context, b *batch) error {
 			return err
 		}
 	}
+	for i := range b.marks {
+		if err := w.markRow(ctx, &b.marks[i]); err != nil {
+			return err
+		}
+	}
 	for i := range b.pieces {
 		if err := w.pieceRow(ctx, &b.pieces[i]); err != nil {
 			return err

@@ -22,7 +22,7 @@ var migrations embed.FS
 
 // schema is the version of the store that this fleet writes: the number of the
 // last migration, which the store has as its user_version.
-const schema = 3
+const schema = 4
 
 // lockWait is how long another process may hold the store before we do without
 // it. Tests wait less.

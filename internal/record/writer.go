@@ -72,8 +72,8 @@ func (r *Recorder) take() (b batch, more bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b, r.due = batch{run: r.queue.run, begun: r.queue.begun, upTo: r.queue.upTo}, time.Time{}
-	r.queue.run, r.queue.begun = nil, nil
+	b, r.due = batch{run: r.queue.run, begun: r.queue.begun, upTo: r.queue.upTo, marks: r.queue.marks}, time.Time{}
+	r.queue.run, r.queue.begun, r.queue.marks = nil, nil, nil
 	if !r.ended && time.Until(r.restDue) > 0 {
 		return b, true
 	}
@@ -235,6 +235,7 @@ func (b *batch) before(left *batch) {
 	}
 	b.begun = append(left.begun, b.begun...)
 	b.upTo = max(left.upTo, b.upTo)
+	b.marks = append(left.marks, b.marks...)
 	b.pieces = append(left.pieces, b.pieces...)
 	b.results = append(left.results, b.results...)
 	b.notes = append(left.notes, b.notes...)

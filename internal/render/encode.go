@@ -134,6 +134,9 @@ func appendSupervised(dst []byte, r *event.Result) []byte {
 		dst = strconv.AppendInt(append(dst, `,"noise_bytes":`...), r.NoiseBytes, 10)
 		dst = appendString(append(dst, `,"noise":`...), r.Noise)
 	}
+	if r.Batch > 0 {
+		dst = strconv.AppendInt(append(dst, `,"batch":`...), int64(r.Batch), 10)
+	}
 	if k := r.Kept; k != nil {
 		dst = strconv.AppendInt(append(dst, `,"kept":{"stdout":`...), k.Stdout, 10)
 		dst = strconv.AppendInt(append(dst, `,"stderr":`...), k.Stderr, 10)

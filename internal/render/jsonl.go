@@ -142,6 +142,9 @@ func (j *jsonl) appendMark(p []byte, m event.Mark) []byte {
 		p = j.appendBatch(j.open(p, "gate"), m)
 		p = appendString(append(p, `,"gate":`...), string(m.Gate))
 		p = appendString(append(p, `,"text":`...), m.Text)
+		if m.Host != "" {
+			p = appendString(append(p, `,"host":`...), m.Host)
+		}
 		p = strconv.AppendBool(append(p, `,"passed":`...), m.Cause == nil)
 		p = appendCause(append(p, `,"cause":`...), m.Cause)
 		p = appendBytes(append(p, ','), "output", m.Output)

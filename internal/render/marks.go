@@ -61,7 +61,11 @@ func gateTitle(m event.Mark) string {
 	case event.GatePause:
 		return fmt.Sprintf("pause of %s after batch %d", ShortTime(parseTime(m.Text)), m.Batch)
 	case event.GateCommand:
-		return fmt.Sprintf("gate after batch %d: %s", m.Batch, SafeLine(cutText(m.Text, causeMax)))
+		where := ""
+		if m.Host != "" {
+			where = ", on " + SafeLine(m.Host)
+		}
+		return fmt.Sprintf("gate after batch %d%s: %s", m.Batch, where, SafeLine(cutText(m.Text, causeMax)))
 	}
 	return ""
 }
