@@ -59,7 +59,7 @@ may name the host: 'conf/{{.Host}}.yaml', '/srv/{{.Vars.site}}/'. A file
 
 // declareOwn declares what is about files and push alone.
 func (o *pushOptions) declareOwn(fs *pflag.FlagSet) {
-	fs.Var(&o.mode, "mode", "permissions of files, `OCTAL`; folders also get x where that has r (default: the sources')")
+	fs.Var(&o.mode, "mode", "permissions, `MODE` as for chmod: u+x,go-w, or octal, where folders get x for r (default: the sources')")
 	fs.StringVar(&o.owner, "owner", "", "owner on the host, by `NAME` (default: the login user; as root, the sources')")
 	fs.StringVar(&o.group, "group", "", "group on the host, by `NAME`")
 	fs.BoolVar(&o.template, "template", false, "files are templates, filled in for each host: {{.Host}} {{.Vars.role}}")
@@ -108,12 +108,9 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 	p := &transfer.Push{
 		Sources: sources, Dst: dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
 		Owner: o.owner, Group: o.group, Delete: o.delete || o.atomicDir, MaxDelete: o.maxDelete,
-		Backup: o.backup, AtomicDir: o.atomicDir, Checksum: o.checksum, NoVerify: o.noVerify,
+		Mode: o.mode.Mode, Backup: o.backup, AtomicDir: o.atomicDir, Checksum: o.checksum, NoVerify: o.noVerify,
 		Bandwidth: o.bandwidth.bandwidth(), DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
 		Warn: func(text string) { on.Note("fleet: warning: " + text) },
-	}
-	if o.mode.given {
-		p.Mode = &o.mode.bits
 	}
 	err = untilStopped(ctx, stop, func(ctx context.Context) error { return p.Prepare(ctx, hosts) })
 	if err != nil && !errors.Is(err, errInterrupted) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -154,28 +153,14 @@ func splitTransferArgs(command, last string, args []string) (pattern string, sou
 // title is what a run is called.
 func transferTitle(command string, args []string) string { return command + " " + tasks.QuoteAll(args) }
 
-// fileMode is a flag for permissions in octal.
-type fileMode struct {
-	bits  uint32
-	given bool
-}
+// fileMode is a flag for permissions.
+type fileMode struct{ transfer.Mode }
 
 func (m *fileMode) Type() string { return "mode" }
 
-func (m *fileMode) String() string {
-	if !m.given {
-		return ""
-	}
-	return fmt.Sprintf("%04o", m.bits)
-}
-
-func (m *fileMode) Set(s string) error {
-	bits, err := strconv.ParseUint(s, 8, 32)
-	if err != nil || bits > 0o7777 {
-		return errors.New("not permissions in octal such as 0644")
-	}
-	m.bits, m.given = uint32(bits), true
-	return nil
+func (m *fileMode) Set(s string) (err error) {
+	m.Mode, err = transfer.ParseMode(s)
+	return err
 }
 
 // completeTransfer offers hosts for the first word, and files of this machine

@@ -19,9 +19,9 @@ type Push struct {
 
 	Links    Links
 	Filter   *Filter
-	Template bool    // files are templates, rendered for each host
-	Mode     *uint32 // of files; folders get the right to enter where it gives that to read
-	Owner    string  // names on the host; empty: the sources' if root writes them
+	Template bool   // files are templates, rendered for each host
+	Mode     Mode   // what becomes of the sources' permissions
+	Owner    string // names on the host; empty: the sources' if root writes them
 	Group    string
 
 	Delete    bool // what is not in a source folder is removed from its copy

@@ -253,11 +253,8 @@ func clashes(list []*Entry) error {
 // change gives entries the mode and owner that were asked for.
 func (p *Push) change(list []*Entry) {
 	for _, e := range list {
-		if p.Mode != nil && e.Kind == File {
-			e.Mode = *p.Mode
-		}
-		if p.Mode != nil && e.Kind == Folder {
-			e.Mode = *p.Mode&0o777 | *p.Mode&0o444>>2
+		if p.Mode.Given() && e.Kind != Link {
+			e.Mode = p.Mode.of(e.Mode, e.Kind == Folder)
 		}
 		if p.Owner != "" {
 			e.Owner = p.Owner
