@@ -23,6 +23,7 @@ type NewFile struct {
 	ModTime  time.Time   // to the second; zero: now
 	UID, GID *int        // owner and group, by number; nil: as they come. Both or none
 	Verify   bool        // read it back and compare
+	Sync     bool        // have it on the host's disk, where the server has fsync@openssh.com
 }
 
 // SmallFile is the size in bytes up to which a file is for WriteNew and
@@ -30,7 +31,7 @@ type NewFile struct {
 const SmallFile = 256 << 10
 
 // WriteNew makes a file that is not there yet, complete, in two round trips. What
-// it has begun is not removed where it fails. The file is not synced. KindMismatch
+// it has begun is not removed where it fails. KindMismatch
 // says that what was read back is something else.
 func (s *SFTP) WriteNew(ctx context.Context, name string, f NewFile) error {
 	const write, create, excl, read = 2, 8, 32, 1
@@ -69,6 +70,9 @@ func (s *SFTP) WriteNew(ctx context.Context, name string, f NewFile) error {
 		when := uint32(f.ModTime.Unix())
 		return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(m, when), when)
 	})
+	if _, ok := s.Offers(extFsync); ok && f.Sync {
+		b.send(fxpExtended, nil, func(m []byte) []byte { return appendString(appendString(m, extFsync), handle) })
+	}
 	did := len(b.asks)
 	if f.Verify {
 		b.reads(handle, len(f.Data))

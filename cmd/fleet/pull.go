@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -19,6 +20,9 @@ type pullOptions struct {
 	maxEntries int
 	maxDepth   int
 	maxBytes   byteSize
+	delete     bool
+	maxDelete  int
+	keepOwners bool
 }
 
 func newPullCommand(e *env) *cobra.Command {
@@ -41,6 +45,7 @@ as failed. Characters that no name should hold are written as %XX.`,
 		Example: `  fleet pull web /etc/hosts out
   fleet pull --exclude '*.gz' web /var/log/nginx out
   fleet pull all '/var/log/**/*.err' out
+  fleet pull --delete --dry-run web /etc/nginx out
   fleet pull --flat 'hosts-{{.Host}}' all /etc/hosts out`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeTransfer(e, &o.inventory),
@@ -58,6 +63,9 @@ as failed. Characters that no name should hold are written as %XX.`,
 func (o *pullOptions) declareOwn(fs *pflag.FlagSet) {
 	o.maxBytes = byteSize{100 << 30}
 	fs.StringVar(&o.flat, "flat", "", "`NAME` below DSTDIR of the one file of each host, as 'passwd-{{.Host}}'")
+	fs.BoolVar(&o.delete, "delete", false, "delete from copies of folders here what the folders on the host do not hold")
+	fs.IntVar(&o.maxDelete, "max-delete", 1000, "most that --delete may delete for a host; more, and the host fails untouched")
+	fs.BoolVar(&o.keepOwners, "keep-owners", false, "files belong to the users and groups of the same names here; takes root")
 	fs.IntVar(&o.maxEntries, "max-entries", 200_000, "most files and folders of one host; more, and it fails")
 	fs.IntVar(&o.maxDepth, "max-depth", 100, "deepest that folders of a host may lie in each other")
 	fs.Var(&o.maxBytes, "max-bytes", "most that may come from one host, `SIZE` as 512M, 2G")
@@ -98,9 +106,18 @@ func (o *pullOptions) work(hosts []*inventory.Host, sources []string, dir string
 	if o.maxEntries < 1 || o.maxDepth < 1 || o.maxBytes.bytes < 1 {
 		return nil, nil, usagef("--max-entries, --max-depth and --max-bytes: at least 1")
 	}
+	switch {
+	case o.maxDelete < 0:
+		return nil, nil, usagef("--max-delete %d: at least 0", o.maxDelete)
+	case o.delete && o.flat != "":
+		return nil, nil, usagef("--delete is for folders, and --flat for one file from each host")
+	case o.keepOwners && os.Geteuid() != 0:
+		return nil, nil, usage(errors.New("--keep-owners: only root can give files to others"), "without it all that comes is yours")
+	}
 	p := &transfer.Pull{
 		Sources: sources, Dir: dir, Flat: o.flat, Links: links, Filter: filter,
 		Bandwidth: o.bandwidth.bandwidth(), Checksum: o.checksum, NoVerify: o.noVerify, DryRun: o.dryRun, Verbose: o.show.verbose > 0,
+		Delete: o.delete, MaxDelete: o.maxDelete, Owners: o.keepOwners,
 		MaxEntries: o.maxEntries, MaxDepth: o.maxDepth, MaxBytes: o.maxBytes.bytes,
 	}
 	if err := p.Prepare(hosts); err != nil {

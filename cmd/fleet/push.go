@@ -23,6 +23,7 @@ type pushOptions struct {
 	backup       bool
 	atomicDir    bool
 	diff         bool
+	sync         bool
 }
 
 func newPushCommand(e *env) *cobra.Command {
@@ -67,6 +68,7 @@ func (o *pushOptions) declareOwn(fs *pflag.FlagSet) {
 	fs.IntVar(&o.maxDelete, "max-delete", 1000, "most that --delete may delete on a host; more, and the host fails untouched")
 	fs.BoolVar(&o.backup, "backup", false, "keep what is replaced or deleted, under its name with ~")
 	fs.BoolVar(&o.atomicDir, "atomic-dir", false, "exchange each folder whole if anything in it differs; implies --delete")
+	fs.BoolVar(&o.sync, "sync", false, "have each host write what came to its disk before the push is over")
 	fs.BoolVar(&o.diff, "diff", false, "show how text files differ")
 }
 
@@ -108,7 +110,7 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 	p := &transfer.Push{
 		Sources: sources, Dst: dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
 		Owner: o.owner, Group: o.group, Delete: o.delete || o.atomicDir, MaxDelete: o.maxDelete,
-		Mode: o.mode.Mode, Backup: o.backup, AtomicDir: o.atomicDir, Checksum: o.checksum, NoVerify: o.noVerify,
+		Mode: o.mode.Mode, Backup: o.backup, AtomicDir: o.atomicDir, Sync: o.sync, Checksum: o.checksum, NoVerify: o.noVerify,
 		Bandwidth: o.bandwidth.bandwidth(), DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
 		Warn: func(text string) { on.Note("fleet: warning: " + text) },
 	}

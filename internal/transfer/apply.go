@@ -14,10 +14,11 @@ const stagePrefix = ".fleet-stage."
 
 // putScript takes a stream of pack and puts all in its place. $1 is the nonce, $2
 // the folder, $3 not empty if that is to be made, $4 the tool that compares
-// digests, empty for none. It writes "done" at the end, or "at STAGE" where it
+// digests, empty for none, $5 not empty where all is to be on disk before it
+// ends. It writes "done" at the end, or "at STAGE" where it
 // failed; whatever happens, its stage is removed. So are the stages of scripts
 // that were not left that chance, such as by a host that went down.
-const putScript = `n=$1 base=$2 mk=$3 sum=$4
+const putScript = `n=$1 base=$2 mk=$3 sum=$4 disk=$5
 die() { printf 'at %s\n' "$1"; exit 3; }
 umask 077
 [ -z "$mk" ] || [ -d "$base" ] || (umask 022; mkdir -p -- "$base") || die mkdir
@@ -69,11 +70,12 @@ x() {
 	fi; }
 c() { z=$1; shift; chmod "$z" -- "$@" || die mode; }
 o() { z=$1; shift; chown -h "$z" -- "$@" || die owner; }
-u() { z=$1; shift; TZ=UTC0 touch -t "$z" -- "$@" || die time; }
-p() { fallocate -d "$2" 2>/dev/null || { cp --sparse=always -p -- "$2" "$t/sparse" && mv -f -- "$t/sparse" "$2"; } 2>/dev/null
-	TZ=UTC0 touch -t "$1" -- "$2" || die time; }
+u() { z=$1 d=$2; shift 2; touch -c -d "$d" -- "$@" 2>/dev/null || TZ=UTC0 touch -c -t "$z" -- "$@" || die time; }
+p() { fallocate -d "$3" 2>/dev/null || { cp --sparse=always -p -- "$3" "$t/sparse" && mv -f -- "$t/sparse" "$3"; } 2>/dev/null
+	u "$@"; }
 . "./$t/apply"
 cd . || die cd
+[ -z "$disk" ] || sync -f . 2>/dev/null || sync || die sync
 echo done
 `
 
@@ -93,9 +95,9 @@ const (
 // compared.
 type step struct {
 	verb   string
-	arg    string // what the verb needs; empty for nothing
-	mode   uint32 // what toChmod needs
-	time   int64  // what toTouch and toPunch need, seconds since 1970
+	arg    string    // what the verb needs; empty for nothing
+	mode   uint32    // what toChmod needs
+	time   time.Time // what toTouch and toPunch need
 	names  []string
 	staged bool // the names are still those in the stage
 }
@@ -163,7 +165,7 @@ func (p *Push) prepareStage(a *steps, pl *plan) {
 	}
 	for _, ch := range pl.changes {
 		if ch.send && ch.Sparse && ch.Same == "" {
-			a.add(step{verb: toPunch, time: ch.ModTime, staged: true, names: []string{ch.Path}})
+			a.add(step{verb: toPunch, time: ch.modified(), staged: true, names: []string{ch.Path}})
 		}
 	}
 }
@@ -233,7 +235,7 @@ func (p *Push) metadata(a *steps, pl *plan, far *outlook, isNew map[string]bool)
 			a.add(step{verb: toChmod, mode: e.Mode, names: name})
 		}
 		if e.Kind == File && ch.time && !fresh {
-			a.add(step{verb: toTouch, time: e.ModTime, names: name})
+			a.add(step{verb: toTouch, time: e.modified(), names: name})
 		}
 	}
 	pl.folderTimes(a, far, isNew, touched)
@@ -245,14 +247,15 @@ func (pl *plan) folderTimes(a *steps, far *outlook, isNew, touched map[string]bo
 		own := pl.change(e.Path)
 		keeps := far.tar == "gnu" || far.tar == "bsd"
 		if own != nil && (own.time || own.send && (!keeps || e.Path == ".")) || touched[e.Path] && !isNew[e.Path] {
-			a.add(step{verb: toTouch, time: e.ModTime, names: []string{e.Path}})
+			a.add(step{verb: toTouch, time: e.modified(), names: []string{e.Path}})
 		}
 	}
 }
 
-// stamp is a time as touch -t reads it (POSIX.1-2017, touch), in UTC.
-func stamp(seconds int64) string {
-	return time.Unix(seconds, 0).UTC().Format("200601021504.05")
+// stamp is a time as touch reads it (POSIX.1-2017, touch), in UTC: first as -t
+// does, then as -d does, which not all tools have.
+func stamp(t time.Time) string {
+	return t.UTC().Format("200601021504.05 2006-01-02T15:04:05.999999999Z")
 }
 
 // maxLine keeps what one command gets far below what systems allow (ARG_MAX).

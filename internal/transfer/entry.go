@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Kind says what an entry is.
@@ -35,7 +36,8 @@ type Entry struct {
 	Kind    Kind
 	Mode    uint32 // the lower twelve bits of st_mode
 	Size    int64  // of a file's content, in bytes
-	ModTime int64  // seconds since 1970
+	ModTime int64  // seconds since 1970: what is compared
+	Nanos   int64  // of the time, past the second; carried where a way carries them
 	Target  string // of a link
 	Owner   string // names; empty where not known
 	Group   string
@@ -49,6 +51,9 @@ type Entry struct {
 	seen     fingerprint // of the file on this machine when it was scanned
 	rendered bool        // made for one host: its time says nothing
 }
+
+// modified is when the content was last changed.
+func (e *Entry) modified() time.Time { return time.Unix(e.ModTime, e.Nanos) }
 
 // byPath sorts entries so that folders come before what is in them.
 func byPath(a, b *Entry) int { return comparePaths(a.Path, b.Path) }

@@ -150,6 +150,12 @@ func (d *pulling) getLarge(ctx context.Context, p *pullPart, want []*item, c *co
 		}
 		c.add(0, 1)
 		it.came, it.Size = true, res.Size
+		if err := d.store.own(in, name, it.Entry); err != nil {
+			return nil, err
+		}
+		if info, err := in.Stat(name); err == nil && info.ModTime().Unix() == it.ModTime && it.Nanos != 0 { // SFTP knew the second
+			in.Chtimes(name, it.modified(), it.modified())
+		}
 		if d.did.Way == "" {
 			d.did.Way = string(res.Way)
 		}

@@ -297,7 +297,10 @@ func (p *lookParser) add(text, target string) {
 
 // numbers fills in what is a number in decimal.
 func (p *lookParser) numbers(e *Entry, err error, size, modTime, links, blocks string) {
-	seconds, _, _ := strings.Cut(modTime, ".")
+	seconds, fraction, _ := strings.Cut(modTime, ".")
+	if fraction = (fraction + "000000000")[:9]; strings.Trim(fraction, "0123456789") == "" {
+		e.Nanos, _ = strconv.ParseInt(fraction, 10, 64)
+	}
 	var errs [4]error
 	e.Size, errs[0] = strconv.ParseInt(size, 10, 64)
 	e.ModTime, errs[1] = strconv.ParseInt(seconds, 10, 64)

@@ -132,7 +132,7 @@ func busyboxTools(t *testing.T) string {
 	}
 	sshtest.Need(t, program, "busybox")
 	dir := t.TempDir()
-	for _, name := range strings.Fields("sh tar find xargs stat readlink sha256sum id printf mkdir rm mv cp ln chmod chown touch cat grep head cmp getent kill") {
+	for _, name := range strings.Fields("sh tar find xargs stat readlink sha256sum id printf mkdir rm mv cp ln chmod chown touch cat grep head cmp getent kill sync") {
 		if err := os.Symlink(program, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

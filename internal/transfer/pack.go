@@ -65,6 +65,9 @@ func (k *pack) write(ctx context.Context, dst io.Writer) error {
 func (k *pack) entry(ch *change) error {
 	e := ch.Entry
 	h := &tar.Header{Name: "t/" + e.Path, Mode: int64(e.Mode), ModTime: time.Unix(e.ModTime, 0), Format: tar.FormatGNU}
+	if e.Nanos != 0 && (k.far.tar == "gnu" || k.far.tar == "bsd") { // busybox takes no long names that way
+		h.ModTime, h.Format = e.modified(), tar.FormatPAX
+	}
 	if k.far.uid == 0 {
 		h.Uname, h.Gname = k.far.owner(e.Owner), k.far.group(e.Group)
 	}

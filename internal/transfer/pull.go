@@ -37,6 +37,15 @@ type Pull struct {
 	DryRun   bool
 	Verbose  bool
 
+	// Owners has files belong here to the users and groups of those names that they
+	// have on the host, or to root where there is none; it takes root. Without it
+	// all belongs to who pulls.
+	Owners bool
+	// Delete removes from the copies of folders here what the folders on the host
+	// do not hold; more than MaxDelete, and the host fails before anything is done.
+	Delete    bool
+	MaxDelete int
+
 	// Limits for one host; 0 is none.
 	MaxEntries int
 	MaxDepth   int // folders

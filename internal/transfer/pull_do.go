@@ -32,6 +32,8 @@ type pulling struct {
 	refused []refusal
 	missing *Failure // the first of what did not come
 	lacking int      // how many files did not come
+	local   localOwners
+	gone    []gone // with Delete, what goes here; sorted by name
 }
 
 // pullPart is one source on one host.
@@ -56,6 +58,9 @@ func (d *pulling) do(ctx context.Context) error {
 	if err := d.agree(); err != nil {
 		return err
 	}
+	if err := d.mirror(); err != nil {
+		return err
+	}
 	for _, part := range d.parts {
 		if err := d.compare(ctx, part); err != nil {
 			return err
@@ -69,10 +74,16 @@ func (d *pulling) do(ctx context.Context) error {
 		return err
 	}
 	defer d.store.close()
+	if err := d.makeWay(); err != nil {
+		return err
+	}
 	for _, part := range d.parts {
 		if err := d.take(ctx, part); err != nil {
 			return err
 		}
+	}
+	if err := d.deleteGone(); err != nil {
+		return err
 	}
 	return d.verdict()
 }
@@ -188,6 +199,7 @@ func (d *pulling) tell() {
 		fmt.Fprintf(d.show.Err, "refused, %s: %s\n", r.why, shown(r.name))
 	}
 	d.did.Refused = len(d.refused)
+	d.tellGone()
 	if !d.DryRun && !d.Verbose {
 		return
 	}
@@ -220,6 +232,9 @@ func (d *pulling) open() error {
 	}
 	root, err := d.root.OpenRoot(d.host.dir)
 	d.store = &store{root: root}
+	if d.Owners {
+		d.store.owners = &d.local
+	}
 	return err
 }
 
@@ -383,7 +398,9 @@ func (d *pulling) member(want map[string]*item, h *tar.Header, r io.Reader, c *c
 			return &Failure{Kind: scheduler.KindTooLarge, Text: shown(it.Path) + ": more bytes than --max-bytes allows"}
 		}
 	}
-	it.ModTime = h.ModTime.Unix()
+	if unix := h.ModTime.Unix(); unix != it.ModTime { // it has changed since it was looked at
+		it.ModTime, it.Nanos = unix, 0
+	}
 	sum, err := d.store.file(it, &ticker{r, c})
 	if err != nil {
 		return err

@@ -14,6 +14,9 @@ func (d *pulling) compare(ctx context.Context, p *pullPart) error {
 		info, err := d.lstat(it.here)
 		switch {
 		case it.Kind == Folder:
+			if err == nil && !info.IsDir() && d.leaves(it.here) {
+				err = fs.ErrNotExist
+			}
 			if err == nil && !info.IsDir() {
 				d.refused = append(d.refused, refusal{it.Path, refusedHere})
 				return true
@@ -22,6 +25,7 @@ func (d *pulling) compare(ctx context.Context, p *pullPart) error {
 				d.did.Folders++
 			}
 			return false
+		case err == nil && info.IsDir() && d.leaves(it.here):
 		case err == nil && info.IsDir():
 			d.refused = append(d.refused, refusal{it.Path, refusedHere})
 			return true
@@ -70,6 +74,9 @@ func (d *pulling) unsee() {
 // unchanged says that a file or link is here as it is on the host, as far as
 // size and time tell; with Checksum, that it has the same size.
 func (d *pulling) unchanged(it *item, info fs.FileInfo) bool {
+	if d.Owners && !d.owns(it.Entry, info) {
+		return false
+	}
 	if it.Kind == Link {
 		target, err := d.root.Readlink(path.Join(d.host.dir, it.here))
 		return err == nil && target == it.Target
@@ -78,6 +85,16 @@ func (d *pulling) unchanged(it *item, info fs.FileInfo) bool {
 		return false
 	}
 	return d.Checksum || info.ModTime().Unix() == it.ModTime
+}
+
+// owns says that a file here belongs to whom it is to belong.
+func (d *pulling) owns(e *Entry, info fs.FileInfo) bool {
+	_, _, _, uid, gid, ok := systemStat(info)
+	if !ok {
+		return true
+	}
+	wantUID, wantGID := d.local.of(e)
+	return int(uid) == wantUID && int(gid) == wantGID
 }
 
 // settle leaves out files whose digests are the same.

@@ -30,6 +30,7 @@ type Push struct {
 	AtomicDir bool // folders are exchanged whole
 	Checksum  bool // files are the same if their SHA-256 is, and not by size and time
 	NoVerify  bool
+	Sync      bool // all is on the host's disk before it is done
 	DryRun    bool
 	Diff      bool
 	Verbose   bool              // tell each file

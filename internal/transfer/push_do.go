@@ -244,7 +244,7 @@ func (d *pushing) put(ctx context.Context) error {
 		if err := d.most(ctx, count); err != nil {
 			return err
 		}
-		d.did.NotSynced = true
+		d.did.NotSynced = !d.Sync || d.far.sftp != nil && !d.far.offers("fsync@openssh.com")
 	}
 	d.count()
 	if files == nil {
@@ -271,10 +271,7 @@ func (d *pushing) stream(ctx context.Context, count *counter) error {
 	} else if verify == "none" {
 		return &Failure{Kind: scheduler.KindNoShell, Text: "the host has no sha256sum, shasum or cksum to compare files with; --no-verify does without"}
 	}
-	mk := ""
-	if d.out.dst == "none" && d.tree.folder {
-		mk = "yes"
-	}
+	mk := yes(d.out.dst == "none" && d.tree.folder)
 	r, w := io.Pipe()
 	pack := &pack{p: d.Push, plan: d.plan, far: d.out, verify: verify, tick: count.add}
 	packed := make(chan error, 1)
@@ -287,7 +284,7 @@ func (d *pushing) stream(ctx context.Context, count *counter) error {
 	}()
 	var said bytes.Buffer
 	n := nonce()
-	res, err := d.far.script(ctx, n, putScript, []string{d.plan.base, mk, verify}, r, &said)
+	res, err := d.far.script(ctx, n, putScript, []string{d.plan.base, mk, verify, yes(d.Sync)}, r, &said)
 	r.CloseWithError(io.ErrClosedPipe)
 	packErr := <-packed
 	switch {
@@ -299,11 +296,19 @@ func (d *pushing) stream(ctx context.Context, count *counter) error {
 	return d.applied(said.String(), res)
 }
 
+// yes is a flag as an argument of a script.
+func yes(on bool) string {
+	if on {
+		return "yes"
+	}
+	return ""
+}
+
 // stages say what failed where.
 var stages = map[string]string{
 	"mkdir": "make folder", "cd": "enter folder", "stage": "make a folder for what arrives",
 	"unpack": "unpack", "cut": "unpack", "verify": "compare with what was sent", "backup": "keep what is replaced",
-	"move": "put in place", "delete": "delete", "mode": "set mode", "owner": "set owner", "time": "set time",
+	"move": "put in place", "delete": "delete", "mode": "set mode", "owner": "set owner", "time": "set time", "sync": "write to disk",
 }
 
 // noStage is what stands between the name of a folder and why nothing can be

@@ -57,7 +57,7 @@ func (s *scan) entry(file string, info fs.FileInfo, at, rel string, filter *Filt
 	if err := s.ctx.Err(); err != nil {
 		return err
 	}
-	e := &Entry{Path: at, Mode: modeBits(info.Mode()), ModTime: info.ModTime().Unix(), local: file}
+	e := &Entry{Path: at, Mode: modeBits(info.Mode()), ModTime: info.ModTime().Unix(), Nanos: int64(info.ModTime().Nanosecond()), local: file}
 	s.stat(e, info)
 	switch mode := info.Mode(); {
 	case mode.IsDir():

@@ -72,6 +72,12 @@ func (f *far) close() {
 	}
 }
 
+// offers says that the SFTP server has an extension.
+func (f *far) offers(extension string) bool {
+	_, ok := f.sftp.Offers(extension)
+	return ok
+}
+
 // wait keeps to the rates.
 func (f *far) wait(ctx context.Context, n int) error {
 	for _, r := range f.rates {

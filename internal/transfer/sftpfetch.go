@@ -47,7 +47,7 @@ func (f *far) fetchBySFTP(ctx context.Context, base string, names []string, take
 			continue
 		}
 		switch {
-		case got.err != nil && gone(got.err):
+		case got.err != nil && absent(got.err):
 			res.stderr = append(res.stderr, complaintOf(got.name, got.err)...)
 			continue
 		case got.err != nil:

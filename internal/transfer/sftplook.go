@@ -75,14 +75,14 @@ func (s *sftpLook) place(ctx context.Context) (ok bool, err error) {
 		if _, err := s.f.sftp.Lstat(ctx, s.l.dst); err == nil { // a link to nowhere
 			s.out.dst = "file"
 		}
-	case gone(err):
+	case absent(err):
 		s.out.dst = "none"
 	default:
 		return false, err
 	}
 	if s.l.what == "one" && s.out.dst != "folder" {
 		s.base = path.Dir(s.l.dst)
-		if info, err = s.f.sftp.Stat(ctx, s.base); err != nil && !gone(err) {
+		if info, err = s.f.sftp.Stat(ctx, s.base); err != nil && !absent(err) {
 			return false, err
 		}
 	}
@@ -109,15 +109,15 @@ func (s *sftpLook) names(ctx context.Context, names []string) error {
 		switch {
 		case err == nil:
 			return s.add(names[i], info)
-		case gone(err):
+		case absent(err):
 			return nil
 		}
 		return err
 	})
 }
 
-// gone says of an error that there is no such name, as far as can be seen.
-func gone(err error) bool {
+// absent says of an error that there is no such name, as far as can be seen.
+func absent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || isKind(err, sshpool.KindRemote) ||
 		isKind(err, sshpool.KindNotFolder) || isKind(err, sshpool.KindNameTooLong)
 }
@@ -131,7 +131,7 @@ func (s *sftpLook) trees(ctx context.Context) error {
 			info, err = s.f.sftp.Lstat(ctx, inFolder(s.base, root))
 		}
 		switch {
-		case err != nil && gone(err):
+		case err != nil && absent(err):
 			s.complain(root, err)
 			continue
 		case err != nil:
@@ -179,7 +179,7 @@ func (s *sftpLook) complain(name string, err error) {
 func (s *sftpLook) folder(ctx context.Context, name string) (more []string, err error) {
 	full := inFolder(s.base, name)
 	for info, err := range s.f.sftp.List(ctx, full) {
-		if err != nil && gone(err) {
+		if err != nil && absent(err) {
 			s.complain(name, err)
 			return nil, nil
 		}
@@ -215,7 +215,7 @@ func (s *sftpLook) better(ctx context.Context, folder, full string, info fs.File
 	st, ok := info.Sys().(*sshpool.FileStat)
 	if !ok || !st.HasMode || !st.HasSize || !st.HasTimes {
 		fresh, err := s.f.sftp.Lstat(ctx, name)
-		if err != nil && gone(err) {
+		if err != nil && absent(err) {
 			return info, false, nil
 		}
 		if err != nil {
@@ -227,7 +227,7 @@ func (s *sftpLook) better(ctx context.Context, folder, full string, info fs.File
 		return info, false, nil
 	}
 	to, err := s.f.sftp.Stat(ctx, name)
-	if err != nil && gone(err) {
+	if err != nil && absent(err) {
 		return info, false, nil
 	}
 	if err != nil || !to.IsDir() {
@@ -306,7 +306,7 @@ func (s *sftpLook) fail(format string, args ...any) error {
 func (s *sftpLook) readLinks(ctx context.Context) error {
 	return each(ctx, len(s.links), func(ctx context.Context, i int) error {
 		target, err := s.f.sftp.ReadLink(ctx, inFolder(s.base, s.links[i].Path))
-		if err == nil || !gone(err) {
+		if err == nil || !absent(err) {
 			s.links[i].Target = target
 			return err
 		}

@@ -92,10 +92,7 @@ func (p *sftpPut) fill(ctx context.Context) error {
 }
 
 // links says that the host gives files further names.
-func (p *sftpPut) links() bool {
-	_, ok := p.d.far.sftp.Offers("hardlink@openssh.com")
-	return ok
-}
+func (p *sftpPut) links() bool { return p.d.far.offers("hardlink@openssh.com") }
 
 // folders makes the folders of the stage, level by level.
 func (p *sftpPut) folders(ctx context.Context) error {
@@ -191,7 +188,7 @@ func (p *sftpPut) file(ctx context.Context, ch *change) error {
 	if err != nil {
 		return err
 	}
-	f := sshpool.NewFile{Mode: *modeOf(ch.Mode), ModTime: seconds(ch.ModTime), UID: uid, GID: gid, Verify: !p.d.NoVerify}
+	f := sshpool.NewFile{Mode: *modeOf(ch.Mode), ModTime: seconds(ch.ModTime), UID: uid, GID: gid, Verify: !p.d.NoVerify, Sync: p.d.Sync}
 	room := min(max(ch.Size, 1), maxContent)
 	if err := p.room.Acquire(ctx, room); err != nil {
 		return over(ctx)
@@ -244,6 +241,9 @@ func (p *sftpPut) long(ctx context.Context, ch *change, f sshpool.NewFile) error
 	}
 	if err == nil {
 		err = to.Chtimes(f.ModTime, f.ModTime)
+	}
+	if err == nil && f.Sync && p.d.far.offers("fsync@openssh.com") {
+		err = to.Sync()
 	}
 	if closed := to.Close(); err == nil {
 		err = closed
@@ -360,7 +360,7 @@ func (p *sftpPut) step(ctx context.Context, s *step, name string) error {
 		}
 		return p.failed(ctx, "owner", 0, p.chown(ctx, s.arg, there))
 	case toTouch:
-		when := seconds(s.time)
+		when := seconds(s.time.Unix())
 		return p.failed(ctx, "time", 0, sftp.Chtimes(ctx, there, when, when))
 	}
 	return nil // holes were never filled

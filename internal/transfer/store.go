@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"time"
 )
 
 // store writes what comes from one host below its folder, and nowhere else.
@@ -19,6 +18,9 @@ type store struct {
 	in   *os.Root // that folder, opened
 	buf  []byte
 	open bool // in is open
+	// owners gives files to whom they belong on the host, by name, as far as there
+	// are such users and groups here; nil where they belong to who pulls.
+	owners *localOwners
 }
 
 // partPrefix begins the names of files that are not yet whole.
@@ -102,6 +104,9 @@ func (s *store) file(it *item, r io.Reader) (sum digest, err error) {
 	}()
 	sum, err = s.copy(f, it, r)
 	if err == nil {
+		err = s.own(in, temp, it.Entry)
+	}
+	if err == nil {
 		err = f.Chmod(fs.FileMode(it.Mode & 0o777))
 	}
 	if closed := f.Close(); err == nil {
@@ -110,7 +115,7 @@ func (s *store) file(it *item, r io.Reader) (sum digest, err error) {
 	if err != nil {
 		return sum, err
 	}
-	when := time.Unix(it.ModTime, 0)
+	when := it.modified()
 	if err := in.Chtimes(temp, when, when); err != nil {
 		return sum, err
 	}
@@ -159,7 +164,9 @@ func (s *store) link(it *item) error {
 	temp := partName(name)
 	in.Remove(temp) // left by a run that was killed
 	if it.Kind == Link {
-		err = in.Symlink(it.Target, temp)
+		if err = in.Symlink(it.Target, temp); err == nil {
+			err = s.own(in, temp, it.Entry)
+		}
 	} else {
 		s.leave()
 		in = s.root
@@ -181,10 +188,13 @@ func (s *store) link(it *item) error {
 
 // finish gives a folder its mode and time, once all is in it.
 func (s *store) finish(it *item) error {
+	if err := s.own(s.root, it.here, it.Entry); err != nil {
+		return err
+	}
 	if err := s.root.Chmod(it.here, fs.FileMode(it.Mode&0o777)); err != nil {
 		return err
 	}
-	when := time.Unix(it.ModTime, 0)
+	when := it.modified()
 	return s.root.Chtimes(it.here, when, when)
 }
 
