@@ -40,6 +40,9 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 func (s *Server) sshdConfig(o *options, port int) string {
 	var b strings.Builder
 	for _, line := range o.config {
+		if strings.HasPrefix(line, "SetEnv ") { // sshd takes the first such line only
+			line += " HOME=" + s.Dir
+		}
 		fmt.Fprintln(&b, line)
 	}
 	for _, a := range s.Addresses {
