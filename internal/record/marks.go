@@ -25,7 +25,7 @@ func (r *Recorder) Mark(m event.Mark) {
 	if m.Kind == event.BatchBegan {
 		k.hosts = r.positions(m.Hosts)
 	}
-	r.add(gatherResults, func(b *batch) { b.marks = append(b.marks, k) })
+	r.add(soon, func(b *batch) { b.marks = append(b.marks, k) })
 }
 
 // positions finds the hosts of a batch. Batches come in order.

@@ -14,12 +14,17 @@ import (
 
 // Limits of what a run waits for.
 const (
-	// gatherBegun is how long hosts that were begun wait for others to share their
-	// commit, unless a command waits for it: much less than a connection takes.
+	// gatherBegun is how long hosts that were begun wait at least for others to share
+	// their commit, unless a command waits for it: much less than a connection takes.
 	gatherBegun = 10 * time.Millisecond
-	// gatherResults is the same for results, for which nobody waits. Each commit
-	// writes pages all over the index of outputs, so fewer are cheaper.
+	// mostGatherBegun is the longest, where connections take long.
+	mostGatherBegun = 100 * time.Millisecond
+	// gatherResults is how far commits of results are apart at least. Nobody waits
+	// for them, and each writes pages all over the index of outputs, so fewer are
+	// cheaper. A result that comes after a time without any is written at once.
 	gatherResults = 200 * time.Millisecond
+	// soon is what at once means: results that come together share a commit.
+	soon = 5 * time.Millisecond
 	// gateWait is how long a command waits for the store to know of its host. It
 	// is met by a store that hangs only: else the commit takes less time than the
 	// connection.
@@ -84,6 +89,8 @@ type Recorder struct {
 	freed   chan struct{}     // closed, and made anew, when pending shrinks
 	index   map[string]int    // positions by name; made when it is needed
 	next    int               // the position that is likely to come next
+	connect time.Duration     // how long a host has lately taken from its start until its command could be sent
+	rested  time.Time         // when all else than hosts that were begun was written last
 	inBatch int               // the position at which the next batch most likely begins
 	started int               // hosts so far
 	durable int               // of these the store knows the first so many
@@ -102,7 +109,8 @@ type Recorder struct {
 // those that were started, and what it writes.
 type place struct {
 	pos, number int
-	tapes       [2]*tape // nil as long as nothing came
+	at          time.Time // when it was started
+	tapes       [2]*tape  // nil as long as nothing came
 }
 
 // batch is what goes into one transaction.
@@ -167,9 +175,9 @@ func (r *Recorder) Started(host string, _ time.Time) {
 		return
 	}
 	r.started++
-	r.places[host] = &place{pos: pos, number: r.started}
+	r.places[host] = &place{pos: pos, number: r.started, at: time.Now()}
 	r.queue.begun, r.queue.upTo = append(r.queue.begun, pos), r.started
-	r.hurry(&r.due, gatherBegun)
+	r.hurry(&r.due, min(max(gatherBegun, r.connect/3), mostGatherBegun))
 }
 
 // Result implements event.Sink.
@@ -183,7 +191,7 @@ func (r *Recorder) Result(res event.Result) {
 	if !ok {
 		return
 	}
-	wait := gatherResults
+	wait := soon
 	if many || r.pending.Load() > mostPending/4 {
 		wait = 0
 	}
@@ -202,7 +210,7 @@ func (r *Recorder) Result(res event.Result) {
 // Note records a line of fleet's own.
 func (r *Recorder) Note(text string) {
 	const most = 1000
-	r.add(gatherResults, func(b *batch) {
+	r.add(soon, func(b *batch) {
 		if len(b.notes) < most {
 			b.notes = append(b.notes, note{time.Now(), text})
 		}
@@ -238,9 +246,12 @@ func (r *Recorder) Close() error {
 // is clear that it never will: the error is that of ctx only.
 func (r *Recorder) Begun(ctx context.Context, host string) error {
 	var late <-chan time.Time
-	for {
+	for first := true; ; first = false {
 		r.mu.Lock()
 		p, ok := r.places[host]
+		if ok && first {
+			r.connect += (time.Since(p.at) - r.connect) / 8
+		}
 		passes, changed := !ok || r.open || r.durable >= p.number, r.changed
 		if passes {
 			r.mu.Unlock()
@@ -292,12 +303,16 @@ func (r *Recorder) wait(ctx context.Context, happened <-chan struct{}) error {
 	return r.failed
 }
 
-// add puts something into the queue, to be written within wait.
+// add puts something into the queue, to be written after wait, or as much later as
+// is gatherResults after what was written last; at once if wait is 0.
 func (r *Recorder) add(wait time.Duration, put func(*batch)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.ended {
 		put(&r.queue)
+		if wait > 0 {
+			wait = max(wait, gatherResults-time.Since(r.rested))
+		}
 		r.hurry(&r.restDue, wait)
 	}
 }

@@ -266,7 +266,7 @@ func (r *Recorder) addPiece(p piece) {
 		p.of.stop.Store(faulty)
 		return
 	}
-	r.add(gatherResults, func(b *batch) { b.pieces = append(b.pieces, p) })
+	r.add(soon, func(b *batch) { b.pieces = append(b.pieces, p) })
 	if r.pending.Load() > mostPending/4 {
 		r.add(0, func(*batch) {})
 	}

@@ -77,6 +77,9 @@ func (r *Recorder) take() (b batch, more bool) {
 	if !r.ended && time.Until(r.restDue) > 0 {
 		return b, true
 	}
+	if !r.restDue.IsZero() {
+		r.rested = time.Now()
+	}
 	rest := &r.queue
 	b.pieces, b.results, b.notes, b.end, b.there = rest.pieces, rest.results, rest.notes, rest.end, rest.there
 	r.queue, r.restDue = batch{upTo: b.upTo}, time.Time{}
