@@ -364,11 +364,3 @@ func TestTwoAtOnce(t *testing.T) {
 		}
 	}
 }
-
-// TestOlderStore opens a store of the first schema.
-// TestSchema holds the number that is looked at to the migrations that there are.
-// TestDamagedStore runs over a file that is no database: it is told once.
-// TestFullDisk lets the file grow no more while a run is under way: hosts are
-// begun all the same, it is told, and nothing is claimed that is not known.
-// TestLockedStore has another process hold the store for longer than a run waits:
-// the run goes on, and what happened meanwhile is written afterwards.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,8 +37,9 @@ func TestNewerStoreIsRefused(t *testing.T) {
 	}
 }
 
-func TestOlderStore(t *testing.T) {
-	dir := t.TempDir()
+// oldStore makes a store of the first schema, with one run.
+func oldStore(t *testing.T, dir string) {
+	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "fleet.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +61,12 @@ func TestOlderStore(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestOlderStore records in a store of the first schema.
+func TestOlderStore(t *testing.T) {
+	dir := t.TempDir()
+	oldStore(t, dir)
 	tp := taping(t, Config{Dir: dir}, "a")
 	tp.begin("a")
 	tp.end("a", scheduler.OK, "")
@@ -69,6 +77,7 @@ func TestOlderStore(t *testing.T) {
 	}
 }
 
+// TestSchema holds the number that is looked at to the migrations that there are.
 func TestSchema(t *testing.T) {
 	files, err := filepath.Glob("migrations/*.sql")
 	if err != nil || len(files) != schema {
@@ -76,6 +85,7 @@ func TestSchema(t *testing.T) {
 	}
 }
 
+// TestDamagedStore runs over a file that is no database: it is told once.
 func TestDamagedStore(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "fleet.db"), bytes.Repeat([]byte("damage"), 1000), 0o600); err != nil {
@@ -90,6 +100,8 @@ func TestDamagedStore(t *testing.T) {
 	}
 }
 
+// TestFullDisk lets the file grow no more while a run is under way: hosts are
+// begun all the same, it is told, and nothing is claimed that is not known.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	first := taping(t, Config{Dir: dir}, "x")
@@ -123,6 +135,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestLockedStore has another process hold the store for longer than a run waits:
+// the run goes on, and what happened meanwhile is written afterwards.
 func TestLockedStore(t *testing.T) {
 	lockWait = 50 * time.Millisecond
 	defer func() { lockWait = 5 * time.Second }()
@@ -183,5 +197,76 @@ func TestPrune(t *testing.T) {
 	}
 	if got := outcomes(t, s, find(t, s, "last")); !strings.HasPrefix(got[1], "b ok only in 2") {
 		t.Errorf("%.50q", got)
+	}
+}
+
+// TestRetentionAfterRun has runs let go of what is old, and of what is too much,
+// as each ends.
+func TestRetentionAfterRun(t *testing.T) {
+	for name, keep := range map[string]Retention{"age": {Age: time.Nanosecond}, "size": {Size: 200 << 10}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			var last string
+			for range 3 {
+				tp := taping(t, Config{Dir: dir, Keep: keep}, "a")
+				tp.begin("a")
+				tp.end("a", scheduler.OK, noise(3*pieceSize))
+				tp.finish()
+				last = tp.id
+			}
+			s := reopened(t, dir)
+			runs, err := s.Runs(context.Background(), Filter{})
+			if err != nil || len(runs) != 1 || runs[0].ID != last {
+				t.Errorf("%d runs are left, %v: want the last one", len(runs), err)
+			}
+			if n, err := s.Size(context.Background()); err != nil || n > 500<<10 {
+				t.Errorf("%d bytes are left, %v", n, err)
+			}
+		})
+	}
+	dir := t.TempDir()
+	for range 3 {
+		tp := taping(t, Config{Dir: dir, Keep: Usual}, "a")
+		tp.begin("a")
+		tp.end("a", scheduler.OK, "")
+		tp.finish()
+	}
+	if runs, err := reopened(t, dir).Runs(context.Background(), Filter{}); err != nil || len(runs) != 3 {
+		t.Errorf("%d runs are left of 3 that are new and small, %v", len(runs), err)
+	}
+}
+
+// TestMigrateAtOnce has many open a store of the first schema at the same time:
+// each finds it whole, at this one.
+func TestMigrateAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	oldStore(t, dir)
+	const n = 8
+	start, errs := make(chan struct{}), make(chan error, n)
+	for range n {
+		go func() {
+			<-start
+			s, err := Open(context.Background(), dir)
+			if err != nil {
+				errs <- err
+				return
+			}
+			runs, err := s.Runs(context.Background(), Filter{})
+			if err == nil && (len(runs) != 1 || runs[0].Command != "uptime") {
+				err = fmt.Errorf("%d runs are there", len(runs))
+			}
+			errs <- errors.Join(err, s.Close())
+		}()
+	}
+	close(start)
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	var migrated int
+	s := reopened(t, dir)
+	if err := s.db.QueryRow("SELECT count(*) FROM goose_db_version WHERE version_id > 0").Scan(&migrated); err != nil || migrated != schema {
+		t.Errorf("%d migrations were done, %v; want each of %d once", migrated, err, schema)
 	}
 }
