@@ -29,11 +29,15 @@ type lentAgent struct {
 	users    int // commands that lend it
 	channels int
 	granted  bool // the host agreed once
+
+	asking sync.Mutex // held while the host is asked to agree
 }
 
 // requestAgent tells the host that a command lends it an agent. sshd agrees
 // once a connection, for all that comes, and refuses then.
 func (c *Conn) requestAgent(ch ssh.Channel) (bool, error) {
+	c.agent.asking.Lock() // else who is refused might not know yet that another was not
+	defer c.agent.asking.Unlock()
 	ok, err := ch.SendRequest(agentRequest, true, nil)
 	c.agent.mu.Lock()
 	defer c.agent.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"fleet/internal/sshtest"
@@ -64,5 +65,25 @@ func TestTwoAgents(t *testing.T) {
 		if _, err := c.Run(testContext(t), Command{Text: "true", ForwardAgent: socket}); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestAgentAtOnce has many commands of one connection lend the same agent at once:
+// the host agrees to the first and refuses all others, who have it too.
+func TestAgentAtOnce(t *testing.T) {
+	socket := oneKey(t)
+	target := realTarget(t, sshtest.OpenSSH(t))
+	for range 5 {
+		c := mustDial(t, target)
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				r, err := c.Run(testContext(t), Command{Text: "ssh-add -l", ForwardAgent: socket})
+				if err != nil || r.ExitCode != 0 {
+					t.Errorf("%+v, %v", r, err)
+				}
+			})
+		}
+		all.Wait()
 	}
 }
