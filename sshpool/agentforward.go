@@ -25,8 +25,9 @@ const maxAgentChannels = 16
 // host does not say for which command it asks, so that it is one at a time.
 type lentAgent struct {
 	mu       sync.Mutex
-	socket   string
-	users    int // commands that lend it
+	socket   string   // of an agent of this machine
+	loan     *KeyLoan // or one of this process
+	users    int      // commands that lend it
 	channels int
 	granted  bool // the host agreed once
 
@@ -47,14 +48,17 @@ func (c *Conn) requestAgent(ch ssh.Channel) (bool, error) {
 
 var errOtherAgent = errors.New("another agent is being forwarded over this connection")
 
-// lend gives the host the use of the agent at socket until takeBack.
-func (a *lentAgent) lend(socket string) error {
+// lends says that the command lends its host an agent.
+func (cmd *Command) lends() bool { return cmd.ForwardAgent != "" || cmd.Lend != nil }
+
+// lend gives the host the use of the command's agent until takeBack.
+func (a *lentAgent) lend(cmd *Command) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.users > 0 && a.socket != socket {
+	if cmd.ForwardAgent != "" && cmd.Lend != nil || a.users > 0 && (a.socket != cmd.ForwardAgent || a.loan != cmd.Lend) {
 		return errOtherAgent
 	}
-	a.socket = socket
+	a.socket, a.loan = cmd.ForwardAgent, cmd.Lend
 	a.users++
 	return nil
 }
@@ -70,15 +74,15 @@ func (c *Conn) takeBack(lent bool) {
 	c.agent.users--
 }
 
-// enter gives the socket to one more channel, if there is one to give.
-func (a *lentAgent) enter() (socket string, ok bool) {
+// enter gives the agent to one more channel, if there is one to give.
+func (a *lentAgent) enter() (socket string, loan *KeyLoan, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.users == 0 || a.channels >= maxAgentChannels {
-		return "", false
+		return "", nil, false
 	}
 	a.channels++
-	return a.socket, true
+	return a.socket, a.loan, true
 }
 
 func (a *lentAgent) leave() {
@@ -89,12 +93,16 @@ func (a *lentAgent) leave() {
 
 // agentChannel connects a channel that the host opened to the agent.
 func (c *Conn) agentChannel(nc ssh.NewChannel) {
-	socket, ok := c.agent.enter()
+	socket, loan, ok := c.agent.enter()
 	if !ok {
 		nc.Reject(ssh.Prohibited, "not asked for")
 		return
 	}
 	defer c.agent.leave()
+	if loan != nil {
+		c.talk(nc, loan)
+		return
+	}
 	local, err := net.Dial("unix", socket)
 	if err != nil {
 		nc.Reject(ssh.ConnectionFailed, "no agent")
@@ -118,4 +126,17 @@ func (c *Conn) agentChannel(nc ssh.NewChannel) {
 	io.Copy(local, ch)
 	local.Close()
 	<-answered
+}
+
+// talk has a channel that the host opened talk to a loan.
+func (c *Conn) talk(nc ssh.NewChannel, loan *KeyLoan) {
+	ch, reqs, err := nc.Accept()
+	if err != nil {
+		return
+	}
+	c.wire.stock.other(1)
+	defer c.wire.stock.other(-1)
+	go ssh.DiscardRequests(reqs)
+	defer ch.Close()
+	loan.serve(ch)
 }

@@ -46,6 +46,9 @@ type Command struct {
 	// that run beside it on the same connection may have the agent too, and
 	// cannot forward another.
 	ForwardAgent string
+	// Lend, where not nil, is lent to the host in the way of ForwardAgent, in place
+	// of it: what it holds is good for single logins only.
+	Lend *KeyLoan
 	// Become, where not nil, is whom the command is run as. It is supervised then,
 	// also where Supervise is nil.
 	Become *Become

@@ -15,11 +15,14 @@ import (
 // Conn is a connection to a host, logged in. It runs any number of commands at
 // once. It ends by Close, by the peer, or when keepalive finds the peer dead.
 type Conn struct {
-	ssh    ssh.Conn
-	wire   *wire
-	key    ssh.PublicKey
-	took   time.Duration
-	facts  Facts
+	ssh   ssh.Conn
+	wire  *wire
+	key   ssh.PublicKey
+	took  time.Duration
+	facts Facts
+	// loginKey is the key that was offered last at the login, or nil.
+	loginKey *candidate
+
 	limits Limits
 	slots  sessionSlots
 	alive  *keepalive

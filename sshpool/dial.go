@@ -124,7 +124,7 @@ func dialAddrs(ctx context.Context, t *Target, facts Facts) (c *Conn, err error)
 		nc.Close()
 		return nil, d.found(false).with(err)
 	}
-	c.took, c.facts = time.Since(began), d.found(true)
+	c.took, c.facts, c.loginKey = time.Since(began), d.found(true), d.auth.lastKey
 	return c, nil
 }
 

@@ -59,18 +59,18 @@ func (c *Conn) run(ctx context.Context, cmd Command) (ExecResult, remote.Denial,
 
 // begin gets cmd a session.
 func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
-	if cmd.ForwardAgent != "" {
-		if err := c.agent.lend(cmd.ForwardAgent); err != nil {
+	if cmd.lends() {
+		if err := c.agent.lend(&cmd); err != nil {
 			return nil, &Error{Op: opExec, Kind: KindInternal, Stage: StageChannel, Err: err, Text: err.Error()}
 		}
 	}
 	s, err := c.sessionOr(ctx, !cmd.noWait)
 	if err != nil {
-		c.takeBack(cmd.ForwardAgent != "")
+		c.takeBack(cmd.lends())
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = oneWriter(cmd.Stdout, cmd.Stderr)
-	r := &running{lent: cmd.ForwardAgent != "",
+	r := &running{lent: cmd.lends(),
 		c: c, s: s, ctx: ctx, over: ctx.Done(), leave: cmd.leave, limit: newLimit(c.limits.Channel),
 		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
 		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{}), gone: make(chan struct{})}
@@ -205,7 +205,7 @@ func (r *running) prepare(cmd Command) *reply {
 			return &reply{false, "environment variable " + k, err}
 		}
 	}
-	if cmd.ForwardAgent != "" {
+	if cmd.lends() {
 		if ok, err := r.c.requestAgent(ch); !ok {
 			return &reply{false, "agent forwarding", err}
 		}

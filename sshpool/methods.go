@@ -18,6 +18,7 @@ type authTrace struct {
 	partial  int          // partial successes so far
 	accepted []string     // blobs of keys that succeeded in part
 	last     string       // blob of the key offered last
+	lastKey  *candidate   // that key
 	unsent   []*candidate // keys that the library was given and has not offered
 	allowed  []string     // what the host allows
 	notes    []string     // why a key or method could not be used

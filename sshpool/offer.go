@@ -174,7 +174,7 @@ type sentKey struct {
 
 func (s *sentKey) Marshal() []byte {
 	tr, k := &s.o.d.auth, s.o.k
-	tr.last = k.blob
+	tr.last, tr.lastKey = k.blob, k
 	s.o.d.offers(k.name)
 	tr.unsent = slices.DeleteFunc(tr.unsent, func(u *candidate) bool { return u == k })
 	if !slices.Contains(tr.keys, k.name) {
