@@ -36,7 +36,9 @@ func (f *Files) put(ctx context.Context, src *Source, name string, o PutOptions)
 	p := &putting{f: f, s: f.sftp, src: src, name: name, o: o, left: leftovers{base: path.Base(name)}}
 	p.res.Way, p.res.Size = f.Way(), src.size
 	var err error
-	if p.s == nil {
+	if p.s == nil && o.Fill != nil {
+		err = &Error{Kind: KindUnsupported, Stage: StageTransfer, Err: errors.ErrUnsupported, Text: "the host has no SFTP"}
+	} else if p.s == nil {
 		err = p.stream(ctx)
 	} else {
 		err = p.run(ctx)
@@ -46,6 +48,9 @@ func (f *Files) put(ctx context.Context, src *Source, name string, o PutOptions)
 }
 
 func (p *putting) run(ctx context.Context) error {
+	if p.o.Fill != nil {
+		return p.filled(ctx)
+	}
 	looked := make(chan error, 1)
 	go func() { looked <- p.look(ctx) }()
 	opened := p.open(ctx)
@@ -59,6 +64,11 @@ func (p *putting) run(ctx context.Context) error {
 	if err == nil {
 		err = p.fill(ctx)
 	}
+	return p.finish(ctx, err)
+}
+
+// finish checks what has arrived and puts it in its place, or clears up after err.
+func (p *putting) finish(ctx context.Context, err error) error {
 	if err == nil {
 		err = p.check(ctx)
 	}

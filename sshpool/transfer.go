@@ -114,6 +114,11 @@ type PutOptions struct {
 	// leaves in Stage is removed.
 	Stage string
 	Move  func(ctx context.Context, staged, name string) error
+	// Fill, where not nil, brings the content to the host in place of Put: as a file
+	// of that name, which does not exist yet and has mode 0600 when Fill returns. It
+	// is always compared with the source. Nothing is resumed, and Progress and
+	// Rates are Fill's to heed. A host without SFTP is KindUnsupported.
+	Fill func(ctx context.Context, temp string) error
 }
 
 // GetOptions says how a file is fetched. The zero value: permissions of the
