@@ -24,6 +24,7 @@ type pushOptions struct {
 	atomicDir    bool
 	diff         bool
 	sync         bool
+	spread       spreadFlags
 }
 
 func newPushCommand(e *env) *cobra.Command {
@@ -40,12 +41,15 @@ A folder goes into DST under its own name; with '/' at its end, its content
 goes into DST. A file goes into DST if that is a folder, ends with '/', or there
 are more sources; else it becomes DST. SRC '-' is standard input. SRC and DST
 may name the host: 'conf/{{.Host}}.yaml', '/srv/{{.Vars.site}}/'. A file
-.fleetignore says what of its folder is left out.`,
+.fleetignore says what of its folder is left out.
+
+` + spreadHelp,
 		Example: `  fleet push web app.conf /etc/app/
   fleet push --dry-run --diff web site/ /var/www/site
   fleet push --delete --exclude '*.log' web site /srv
   fleet push --template --mode 0600 all 'hosts/{{.Host}}.env' /etc/app/env
-  date | fleet push web - /tmp/stamp`,
+  date | fleet push web - /tmp/stamp
+  fleet push --spread 4 web big.iso /srv/`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: completeTransfer(e, &o.inventory),
 		Annotations:       map[string]string{"exit": exitHelp},
@@ -55,6 +59,7 @@ may name the host: 'conf/{{.Host}}.yaml', '/srv/{{.Vars.site}}/'. A file
 	}
 	o.declare(e, c)
 	o.declareOwn(c.Flags())
+	fixedCompletion(c, "spread-by", transfer.SpreadWays)
 	return c
 }
 
@@ -70,6 +75,7 @@ func (o *pushOptions) declareOwn(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.atomicDir, "atomic-dir", false, "exchange each folder whole if anything in it differs; implies --delete")
 	fs.BoolVar(&o.sync, "sync", false, "have each host write what came to its disk before the push is over")
 	fs.BoolVar(&o.diff, "diff", false, "show how text files differ")
+	o.spread.declare(fs)
 }
 
 func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err error) {
@@ -107,11 +113,18 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 	if o.maxDelete < 0 {
 		return nil, nil, usagef("--max-delete %d: at least 0", o.maxDelete)
 	}
+	spread, err := o.spread.check(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if spread != nil && o.dryRun && len(hosts) > spread.Seeds {
+		on.Note(spreadNote(spread, len(hosts)))
+	}
 	p := &transfer.Push{
 		Sources: sources, Dst: dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
 		Owner: o.owner, Group: o.group, Delete: o.delete || o.atomicDir, MaxDelete: o.maxDelete,
 		Mode: o.mode.Mode, Backup: o.backup, AtomicDir: o.atomicDir, Sync: o.sync, Checksum: o.checksum, NoVerify: o.noVerify,
-		Bandwidth: o.bandwidth.bandwidth(), DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
+		Bandwidth: o.bandwidth.bandwidth(), Spread: spread, DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
 		Warn: func(text string) { on.Note("fleet: warning: " + text) },
 	}
 	err = untilStopped(ctx, stop, func(ctx context.Context) error { return p.Prepare(ctx, hosts) })
@@ -122,7 +135,7 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 		return nil, nil, errors.Join(err, p.Close())
 	}
 	work = &engine.Work{What: "push", Become: true, Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
-		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress, Become: j.Become})
+		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress, Become: j.Become, Address: j.Address, Hold: j.Hold})
 	}}
 	return work, p.Close, nil
 }

@@ -1,12 +1,15 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 
 	"fleet/internal/event"
@@ -50,6 +53,12 @@ type Job struct {
 	Stdout, Stderr io.Writer
 	// Progress tells how far the work has come. It does not block.
 	Progress func(event.Progress)
+	// Address is where the host listens, as "name:port"; behind jump hosts, as the
+	// last of them sees it.
+	Address string
+	// Hold gives Conn, or one like it, for use beyond the work, until release is
+	// called or the run is over.
+	Hold func(ctx context.Context) (conn *sshpool.Conn, release func(), err error)
 }
 
 // program is what is done on each host.
@@ -76,6 +85,10 @@ func (r *Run) once(res *results) scheduler.Program {
 	begin := func(host string) func(context.Context, any) error {
 		j := res.begin(hosts[host])
 		j.Become = poolBecome(r.becomes[host])
+		if t, err := r.reach.Target(host); err == nil {
+			j.Address = net.JoinHostPort(t.Address, strconv.Itoa(cmp.Or(t.Port, sshpool.DefaultPort)))
+			j.Hold = func(ctx context.Context) (*sshpool.Conn, func(), error) { return r.pool.Get(ctx, t) }
+		}
 		return func(ctx context.Context, conn any) error { return j.do(ctx, conn, work) }
 	}
 	return tasks.Work{What: work.What, Limit: r.req.Timeout, Begin: begin}.Program()

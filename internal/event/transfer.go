@@ -19,6 +19,12 @@ type Transfer struct {
 	NotAtomic bool  // a name was free for a moment while files were exchanged
 	NotSynced bool  // the content may not be on disk yet
 	Resumed   int64 // bytes that an earlier, broken run had left there
+	// Of a push with --spread: Seed says that large files came from this machine to
+	// be spread; From is the host that they came from, else; Direct is why they came
+	// from this machine though they were to come from another host.
+	Seed   bool
+	From   string
+	Direct string
 }
 
 // Progress is how far the transfer of one host has come. A total is 0 as long as

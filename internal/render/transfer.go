@@ -36,7 +36,7 @@ func appendTransfer(dst []byte, t *event.Transfer) []byte {
 	dst = strconv.AppendBool(append(dst, `,"dry_run":`...), t.DryRun)
 	dst = strconv.AppendBool(append(dst, `,"atomic":`...), !t.NotAtomic)
 	dst = strconv.AppendBool(append(dst, `,"synced":`...), !t.NotSynced)
-	return append(dst, '}')
+	return append(appendSpread(dst, t), '}')
 }
 
 // transferText is what became of the files of a host that ended ok.
@@ -106,6 +106,7 @@ type transfers struct {
 	endedHosts int
 	samples    []byteSample
 	told       time.Time // the last line where there is no status line
+	spread     spread
 }
 
 // transferred takes a host's result into account.
@@ -128,6 +129,7 @@ func (t *tally) transferred(r event.Result) {
 	if r.Outcome != scheduler.OK {
 		return
 	}
+	f.spread.add(r.Host, r.Transfer)
 	if f.done == nil {
 		f.done = make(map[string][]string)
 	}
@@ -166,5 +168,5 @@ func (b *base) appendTransfers(p []byte) []byte {
 	if rest > 0 {
 		p = append(p, fmt.Sprintf("and %s more, %s (%s) in all\n", plural(rest, "host"), plural(f.total.Sent, "file"), FormatBytes(f.total.Bytes))...)
 	}
-	return p
+	return b.appendSpread(p)
 }

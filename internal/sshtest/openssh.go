@@ -25,6 +25,14 @@ func OpenSSH(t testing.TB, opts ...Option) *Server {
 	if out, err := exec.Command("ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", s.path("host_ecdsa")).CombinedOutput(); err != nil {
 		t.Fatalf("ssh-keygen: %v\n%s", err, out)
 	}
+	if o.homeKeys {
+		if err := os.Mkdir(s.path(".ssh"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(s.path("authorized_keys"), s.path(".ssh/authorized_keys")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.launch(o, func(port int) []string {
 		s.write("sshd_config", s.sshdConfig(o, port), 0o600)
 		return []string{program, "-D", "-e", "-f", s.path("sshd_config")}
@@ -48,6 +56,10 @@ func (s *Server) sshdConfig(o *options, port int) string {
 	for _, a := range s.Addresses {
 		fmt.Fprintf(&b, "ListenAddress %s\n", a)
 	}
+	keys := s.path("authorized_keys")
+	if o.homeKeys {
+		keys = s.path(".ssh/authorized_keys")
+	}
 	yesNo := map[bool]string{true: "yes", false: "no"}
 	fmt.Fprintf(&b, `Port %d
 HostKey %s
@@ -62,8 +74,8 @@ StrictModes no
 PidFile none
 PrintMotd no
 LogLevel VERBOSE
-SetEnv HOME=%s
-`, port, s.path("host_ed25519"), s.path("host_ecdsa"), s.path("authorized_keys"), yesNo[o.password != ""], s.Dir)
+SetEnv HOME=%s %s
+`, port, s.path("host_ed25519"), s.path("host_ecdsa"), keys, yesNo[o.password != ""], s.Dir, strings.Join(o.env, " "))
 	if !o.noSFTP {
 		fmt.Fprintln(&b, "Subsystem sftp internal-sftp")
 	}

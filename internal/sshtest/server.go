@@ -56,6 +56,8 @@ type options struct {
 	shell     string
 	accounts  *Accounts
 	namespace string // sh code
+	homeKeys  bool
+	env       []string
 }
 
 // Listen sets the addresses to listen on; 127.0.0.1 to 127.0.0.4 without it.
@@ -77,6 +79,14 @@ func MaxSessions(n int) Option { return Config("MaxSessions " + strconv.Itoa(n))
 
 // NoSFTP leaves the sftp subsystem out of sshd's configuration.
 func NoSFTP() Option { return func(o *options) { o.noSFTP = true } }
+
+// Env sets a variable, KEY=VALUE, in the sessions of sshd, which takes no second line
+// of SetEnv beside the one that gives them their home.
+func Env(kv string) Option { return func(o *options) { o.env = append(o.env, kv) } }
+
+// HomeKeys has sshd read ~/.ssh/authorized_keys, where ~ is the server's folder, as
+// hosts do where nothing is set up otherwise.
+func HomeKeys() Option { return func(o *options) { o.homeKeys = true } }
 
 // LoginGraceTime sets how long a login may take, in whole seconds.
 func LoginGraceTime(d time.Duration) Option {

@@ -89,7 +89,7 @@ func (d *pushing) alone(ctx context.Context) (done bool, err error) {
 	o.ModTime = time.Unix(ch.ModTime, 0)
 	count := d.counter()
 	o.Progress = func(n int64) { count.add(n, 0) }
-	res, err := files.Put(ctx, src, name, o)
+	res, err := d.putFile(ctx, files, src, name, o)
 	if err != nil {
 		return !elsewhere(err), aloneFailure(err)
 	}

@@ -9,6 +9,8 @@
 //	push.go      doing it: pack.go writes the stream, apply.go says where all goes
 //	alone.go     a large file that is all there is to send; large.go, those of a tree
 //	             and those that are pulled: they go on where an earlier run stopped
+//	spread.go    large files from host to host: spreadplan.go decides who serves whom, spreadcopy.go
+//	             is one copy, spreadland.go its place on the host that is served, spreadscript.go what hosts run
 //	pull.go      the other way; pull_here.go finds what is here already, want.go decides what is taken from a host, names.go
 //	             what it is called here, store.go writes it
 //	sftp.go      all that again without a shell: sftplook.go, sftpstage.go, sftpput.go,

@@ -66,7 +66,7 @@ func (d *pushing) putLarge(ctx context.Context, files *sshpool.Files, count *cou
 		if err != nil {
 			return err
 		}
-		res, err := files.Put(ctx, src, name, o)
+		res, err := d.putFile(ctx, files, src, name, o)
 		d.did.Resumed += res.Resumed
 		if err != nil {
 			return err

@@ -36,6 +36,7 @@ type Push struct {
 	Verbose   bool              // tell each file
 	Warn      func(text string) // of what is not copied
 	Bandwidth Bandwidth
+	Spread    *Spread // nil: all goes from here to each host
 
 	trees      map[string]*tree
 	hosts      map[string]*tree
@@ -45,6 +46,7 @@ type Push struct {
 	began      time.Time
 	digests    digests
 	sources    sources
+	spread     spreadings
 	pages      pages
 	keepsPages bool
 }

@@ -16,7 +16,7 @@ import (
 // Do copies to one host. The transfer is what was done by then, also beside an
 // error; all of it is counted once it is done.
 func (p *Push) Do(ctx context.Context, conn *sshpool.Conn, host string, show Show) (*event.Transfer, error) {
-	d := &pushing{Push: p, far: far{conn: conn, become: show.Become, rates: p.Bandwidth.rates()}, tree: p.hosts[host], show: show}
+	d := &pushing{Push: p, host: host, far: far{conn: conn, become: show.Become, rates: p.Bandwidth.rates()}, tree: p.hosts[host], show: show}
 	d.did.DryRun = p.DryRun
 	if d.tree == nil {
 		return nil, fmt.Errorf("push: host %q was not prepared", host)
@@ -33,11 +33,17 @@ type Show struct {
 	// Become is whom files are read and written as on the host; nil is the login
 	// user.
 	Become *sshpool.Become
+	// Address is where other hosts reach the host: a name or address with a port.
+	// Hold keeps it connected beyond the transfer, until it is released. Both are
+	// for Push.Spread.
+	Address string
+	Hold    func(ctx context.Context) (conn *sshpool.Conn, release func(), err error)
 }
 
 // pushing is a Push to one host.
 type pushing struct {
 	*Push
+	host string
 	far  far
 	tree *tree
 	show Show
@@ -63,6 +69,7 @@ func (d *pushing) do(ctx context.Context) error {
 		return err
 	}
 	d.wholes()
+	d.offerThere(ctx)
 	if d.MaxDelete >= 0 && d.plan.deleted > d.MaxDelete {
 		return &Failure{Kind: scheduler.KindMaxDelete, Text: fmt.Sprintf("%d would be deleted, more than --max-delete %d allows", d.plan.deleted, d.MaxDelete)}
 	}
@@ -248,6 +255,7 @@ func (d *pushing) put(ctx context.Context) error {
 	}
 	d.count()
 	if files == nil {
+		d.unspread()
 		return nil
 	}
 	return d.putLarge(ctx, files, count)

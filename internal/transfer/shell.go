@@ -20,6 +20,9 @@ type far struct {
 
 	sftp *sshpool.SFTP // where scripts are not to be had; else nil
 	ids  *accounts     // with sftp
+
+	lend       *sshpool.KeyLoan // lent to the host while scripts run; nil is none
+	supervised bool             // scripts end with who runs them
 }
 
 // needsTerminal says that a script could have no input: what makes it another
@@ -60,7 +63,11 @@ func (f *far) script(ctx context.Context, n, code string, args []string, stdin i
 	skip := &afterMark{mark: mark(n), w: out}
 	stderr := &firstBytes{most: maxStderr}
 	complaints := &afterMark{mark: mark(n), w: stderr}
-	res, err := f.conn.Run(ctx, sshpool.Command{Text: "exec " + tasks.QuoteAll(words), Stdin: stdin, Stdout: skip, Stderr: complaints, Become: f.become})
+	cmd := sshpool.Command{Text: "exec " + tasks.QuoteAll(words), Stdin: stdin, Stdout: skip, Stderr: complaints, Become: f.become, Lend: f.lend}
+	if f.supervised {
+		cmd.Supervise = &sshpool.Supervision{}
+	}
+	res, err := f.conn.Run(ctx, cmd)
 	r := scriptResult{code: res.ExitCode, signal: res.Signal, stderr: stderr.kept}
 	switch {
 	case err != nil:

@@ -359,6 +359,7 @@ func (p *Push) Prepare(ctx context.Context, hosts []*inventory.Host) error {
 
 // Close removes what Prepare left on disk.
 func (p *Push) Close() error {
+	p.spread.close()
 	errs := []error{p.sources.close()}
 	for _, name := range p.spooled {
 		errs = append(errs, os.Remove(name))
