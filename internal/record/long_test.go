@@ -118,7 +118,7 @@ func TestBudget(t *testing.T) {
 	tp.inPieces("b", long[:30*pieceSize], 30_000)
 	tp.ended("b", 30*pieceSize)
 	tp.end("c", scheduler.OK, "short")
-	if err := tp.Close(); err == nil || !strings.Contains(err.Error(), "beyond 1024 KiB") || len(tp.warns) != 1 {
+	if err := tp.Close(); err == nil || !strings.Contains(err.Error(), "beyond 512 KiB") || len(tp.warns) != 1 {
 		t.Errorf("%v, told %d times", err, len(tp.warns))
 	}
 	s := reopened(t, dir)

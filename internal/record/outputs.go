@@ -23,6 +23,8 @@ const (
 	list    = 2 // ids of outputs that it consists of
 )
 
+var errGone = errors.New("an equal piece is gone")
+
 // pieceRow stores a piece of an output whose host has no result yet.
 func (w *writer) pieceRow(ctx context.Context, p *piece) error {
 	t := p.of
@@ -36,9 +38,14 @@ func (w *writer) pieceRow(ctx context.Context, p *piece) error {
 		return w.exec(ctx, "INSERT OR REPLACE INTO partial (run, pos, stream, at, tail) VALUES (?, ?, ?, ?, ?)", w.seq, t.pos, t.stream, p.at, p.data)
 	}
 	id, err := w.part(ctx, t, p.sum, p.size, func() (int, []byte) { return p.coding, p.data })
+	if errors.Is(err, errGone) {
+		t.stop.Store(faulty)
+		return nil
+	}
 	if err != nil || id == 0 {
 		return err
 	}
+	w.pieces = append(w.pieces, p.sum)
 	if t.rows {
 		if err := w.exec(ctx, "DELETE FROM partial WHERE run = ? AND pos = ? AND stream = ? AND at >= ?", w.seq, t.pos, t.stream, p.at); err != nil {
 			return err
@@ -114,11 +121,11 @@ func (w *writer) wholeRow(ctx context.Context, t *tape, whole bool) (int64, erro
 	ids := packIDs(t.parts)
 	sum := sumOfCut(ids)
 	if whole {
-		h := t.whole
-		if t.kept > t.begin {
-			h.Write(t.held)
+		if len(t.held) > 0 {
+			last := sha256.Sum256(t.held)
+			t.sums.Write(last[:])
 		}
-		h.Sum(sum[:0])
+		t.sums.Sum(sum[:0])
 	}
 	known, err := w.find(ctx, sum)
 	if err != nil {
@@ -168,11 +175,14 @@ func (w *writer) content(ctx context.Context, sum [32]byte, size int, squeezed f
 		return 0, nil
 	}
 	coding, data := squeezed()
+	if data == nil { // it was there, and a commit that did not come about took it away
+		return 0, errGone
+	}
 	most := w.cfg.Most
 	if most > 0 && !first {
 		most -= most / 8
 	}
-	if most > 0 && w.stored+int64(len(data)) > most {
+	if most > 0 && w.bytes+int64(len(data)) > most {
 		text := fmt.Sprintf("what hosts wrote beyond %s", sizeText(w.cfg.Most))
 		w.missing = text
 		w.fail(&hinted{fmt.Errorf("%s is not kept; outcomes are", text), "--record-max SIZE keeps more"})
@@ -191,7 +201,7 @@ func (w *writer) outputRow(ctx context.Context, sum [32]byte, size int64, coding
 	if err != nil {
 		return 0, err
 	}
-	w.stored += int64(len(data))
+	w.bytes += int64(len(data))
 	const mostKnown = 20_000 // bounds memory
 	if len(w.known) >= mostKnown {
 		clear(w.known)
@@ -230,6 +240,7 @@ func (w *writer) usesRows(ctx context.Context) error {
 		}
 		if n < 0 {
 			clear(w.known)
+			w.stored.forget()
 			if err := w.exec(ctx, "DELETE FROM outputs WHERE id = ? AND refs <= 0", id); err != nil {
 				return err
 			}

@@ -71,6 +71,7 @@ type Recorder struct {
 	cfg   Config
 	pages atomic.Int64 // tests: a file of this many pages counts as a full disk
 
+	stored  sums
 	pending atomic.Int64 // bytes of output that wait for the writer
 	tailDue atomic.Int64 // when tails are looked at: nanoseconds since 1970; 0: there are none
 

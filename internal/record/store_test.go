@@ -189,7 +189,7 @@ func TestPrune(t *testing.T) {
 	}
 	var outputs int
 	err = s.db.QueryRow("SELECT count(*) FROM outputs").Scan(&outputs)
-	if err != nil || outputs != 10 { // one of a, the 8 pieces of b and their list
+	if err != nil || outputs != 17 { // one of a; the 16 pieces of b, two of them equal, and their list
 		t.Errorf("%d outputs are left: %v", outputs, err)
 	}
 	if after, err := s.Size(ctx); err != nil || after >= before {

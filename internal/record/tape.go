@@ -16,7 +16,7 @@ const (
 	// pieceSize is how much of an output goes into one row, in bytes before
 	// compression. It is also the most of a stream that is held in memory, beside
 	// what waits for the writer.
-	pieceSize = 64 << 10
+	pieceSize = 32 << 10
 	// mostPending is how many bytes of output wait for the writer before hosts do.
 	mostPending = 8 << 20
 	// roomWait is how long a host's output waits for a writer that is behind. It is
@@ -52,7 +52,7 @@ type tape struct {
 	begin   int64          // where it begins
 	flushed int            // so much of it is in the store as a tail
 	since   time.Time      // when the first of the rest came
-	whole   hash.Hash      // of the pieces before; nil for none
+	sums    hash.Hash      // of the sums of the pieces before; nil for none
 	came    int64          // bytes so far
 	over    bool           // nothing more comes
 
@@ -78,7 +78,36 @@ type piece struct {
 	forget bool  // all that came of this tape was of an earlier try
 	sum    [sha256.Size]byte
 	coding int
-	data   []byte
+	data   []byte // nil if the store has that content
+}
+
+// sums are contents that are in the store for as long as the run lasts, some of
+// them: hosts that write the same do so at about the same time.
+type sums struct {
+	mu  sync.Mutex
+	set map[[sha256.Size]byte]bool
+}
+
+func (s *sums) has(sum [sha256.Size]byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.set[sum]
+}
+
+func (s *sums) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.set)
+}
+
+func (s *sums) add(sum [sha256.Size]byte) {
+	const most = 10_000 // 640 MB of output
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set == nil || len(s.set) >= most {
+		s.set = map[[sha256.Size]byte]bool{}
+	}
+	s.set[sum] = true
 }
 
 func newTape(r *Recorder, host string, pos, stream int) *tape {
@@ -185,6 +214,7 @@ func (k keeper) Write(p []byte) (int, error) {
 	}
 	for n := 0; n < len(p); {
 		m := min(pieceSize-len(t.held), len(p)-n)
+		t.grow(len(t.held) + m)
 		t.held = append(t.held, p[n:n+m]...)
 		n += m
 		if len(t.held) == pieceSize {
@@ -192,6 +222,26 @@ func (k keeper) Write(p []byte) (int, error) {
 		}
 	}
 	return len(p), nil
+}
+
+// buffers are for pieces that are not whole yet, and not small: a thousand hosts
+// may write at once.
+var buffers = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
+// grow makes room in held for n bytes in all.
+func (t *tape) grow(n int) {
+	const small = pieceSize / 8
+	if n > small && cap(t.held) < pieceSize {
+		buffer := buffers.Get().(*[pieceSize]byte)
+		t.held = buffer[:copy(buffer[:], t.held)]
+	}
+}
+
+// reuse gives a buffer back that nobody needs any more.
+func reuse(b []byte) {
+	if cap(b) == pieceSize {
+		buffers.Put((*[pieceSize]byte)(b[:pieceSize]))
+	}
 }
 
 // tell tells followers of what comes.
@@ -212,12 +262,15 @@ func (t *tape) tell(p []byte) {
 func (t *tape) full() {
 	if t.stop.Load() == going {
 		p := piece{of: t, at: t.begin, size: len(t.held), sum: sha256.Sum256(t.held)}
-		if t.whole == nil {
-			t.whole = sha256.New()
+		if t.sums == nil {
+			t.sums = sha256.New()
+			t.sums.Write([]byte("pieces\n")) // so that it is no content's
 		}
-		t.whole.Write(t.held)
-		if p.coding, p.data = squeeze(t.held); p.coding == plain {
-			t.held = nil // it is the piece's now
+		t.sums.Write(p.sum[:])
+		if !t.rec.stored.has(p.sum) { // most work is in what is new
+			if p.coding, p.data = squeeze(t.held); p.coding == plain {
+				t.held = nil // it is the piece's now
+			}
 		}
 		t.rec.addPiece(p)
 	}
@@ -261,7 +314,7 @@ func (t *tape) tail(before time.Time) (p piece, ok, young bool) {
 // ends its tape.
 func (r *Recorder) addPiece(p piece) {
 	n := int64(len(p.data))
-	if r.pending.Add(n) > 2*mostPending && n > 0 {
+	if r.pending.Add(n) > 2*mostPending && !p.forget {
 		r.pending.Add(-n)
 		p.of.stop.Store(faulty)
 		return

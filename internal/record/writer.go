@@ -21,7 +21,8 @@ type writer struct {
 	known      map[[32]byte]int64 // outputs that are in the store
 	refs       map[int64]int      // by how many their uses change in this transaction
 	touched    []*tape            // that got parts in this transaction
-	stored     int64              // bytes of output so far
+	pieces     [][32]byte         // that are stored in it, or were there
+	bytes      int64              // of output, stored so far
 	full       bool               // no more output is taken: the store cannot
 	left       batch              // what could not be written, to be tried again
 	missing    string             // what could not be kept
@@ -39,11 +40,14 @@ func (r *Recorder) write() {
 	defer w.end(ctx)
 	for {
 		b, more := r.take()
-		size := b.size()
+		size, held := b.size(), b.buffers()
 		if w.conn != nil && !b.empty() { // else nothing can be kept
 			w.put(ctx, b)
 		}
 		r.free(size)
+		for _, buffer := range held {
+			reuse(buffer)
+		}
 		for _, there := range b.there {
 			close(there)
 		}
@@ -163,7 +167,7 @@ func (w *writer) put(ctx context.Context, b batch) {
 
 // transact writes a batch in one transaction.
 func (w *writer) transact(ctx context.Context, b *batch) error {
-	seq, stored := w.seq, w.stored
+	seq, bytes := w.seq, w.bytes
 	if n := w.pages.Load(); n > 0 {
 		if _, err := w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", n)); err != nil {
 			return err
@@ -180,9 +184,14 @@ func (w *writer) transact(ctx context.Context, b *batch) error {
 	for _, t := range w.touched {
 		t.settle(err == nil)
 	}
-	w.touched = w.touched[:0]
+	for _, sum := range w.pieces {
+		if err == nil {
+			w.stored.add(sum)
+		}
+	}
+	w.touched, w.pieces = w.touched[:0], w.pieces[:0]
 	if err != nil {
-		w.seq, w.stored = seq, stored
+		w.seq, w.bytes = seq, bytes
 		clear(w.known)
 		if rollback := w.exec(ctx, "ROLLBACK"); rollback != nil && !strings.Contains(rollback.Error(), "no transaction") {
 			err = errors.Join(err, rollback)
@@ -261,6 +270,21 @@ func (b *batch) bare() batch {
 	bare := *b
 	bare.pieces = nil
 	return bare
+}
+
+// buffers are those of its outputs.
+func (b *batch) buffers() (list [][]byte) {
+	for _, p := range b.pieces {
+		list = append(list, p.data)
+	}
+	for _, res := range b.results {
+		for _, t := range res.tapes {
+			if t != nil && cap(t.held) == pieceSize {
+				list = append(list, t.held)
+			}
+		}
+	}
+	return list
 }
 
 // size is how many bytes of output a batch holds.

@@ -2,7 +2,8 @@
 
 -- An output that is longer than one piece is a row of outputs whose coding is 2:
 -- its data are the ids of its pieces in order, as unsigned varints. Each piece is
--- an output of its own, so equal pieces are stored once. (Those written by
+-- an output of its own, so equal pieces are stored once; the sum of the list is
+-- made of theirs. (Those written by
 -- schemas 1 and 2 have further rows in the table pieces.)
 
 -- What has come of outputs whose host has no result yet: pieces, and behind the
