@@ -60,9 +60,16 @@ type Session struct {
 // ctx is of the whole session: when it ends, so does the command, as with Run.
 // Errors are as those of Run.
 //
+// With Become it asks for no terminal by itself where the host wants one: PTY does.
+//
 // Output is read as long as it comes: where a background child holds it open
 // after the exit status, the session ends after DrainTime of silence.
 func (c *Conn) Start(ctx context.Context, cmd Command) (*Session, error) {
+	if cmd.Become != nil {
+		if err := cmd.Become.check(); err != nil {
+			return nil, err
+		}
+	}
 	r, err := c.begin(ctx, cmd)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ type sshOptions struct {
 	inventory inventoryFlags
 	connect   connectFlags
 	forwards  forwardFlags
+	become    becomeFlags
 	tty       bool
 	noTTY     bool
 	noStdin   bool
@@ -44,7 +45,8 @@ input, output and error passed through byte for byte. HOST is a host of the
 inventory, USER@HOST, or a pattern that selects just one host.
 
 It stays the user that logs in, also where the inventory has become: true; a
-warning says so.
+warning says so. With -b it becomes another: a shell is the login shell of that
+user, and COMMAND is read by /bin/sh. Passwords are given as to 'fleet run'.
 
 A shell gets a terminal where standard input is one; a command gets one with -t.
 On a terminal, typed at the beginning of a line: ~. leaves, ~? lists the others.
@@ -60,6 +62,7 @@ are taken. Port 0 takes any free port and says which.`,
 		Example: `  fleet ssh web01
   fleet ssh root@db1 -- journalctl -n 50
   fleet ssh -t web01 -- top
+  fleet ssh -b -K web01
   fleet ssh db1 -- 'pg_dump app | gzip' > app.sql.gz
   fleet ssh -N -L 5432:localhost:5432 db1
   fleet ssh -N -D 1080 bastion`,
@@ -77,6 +80,7 @@ are taken. Port 0 takes any free port and says which.`,
 	o.inventory.declare(c)
 	o.connect.declare(c)
 	o.forwards.declare(c)
+	o.become.declare(c)
 	fs := c.Flags()
 	fs.SetInterspersed(false)
 	fs.BoolVarP(&o.tty, "tty", "t", false, "ask for a terminal, also for a command")
@@ -137,6 +141,8 @@ func (o *sshOptions) check(words []string) error {
 		return usagef("--tty and --no-tty exclude each other")
 	case o.forwards.only && (len(words) > 0 || o.tty):
 		return usagef("-N runs nothing: no command and no terminal goes with it")
+	case o.forwards.only && o.become.on:
+		return usagef("-N runs nothing: --become has nothing to run as another user")
 	case o.forwards.only && o.forwards.none():
 		return usage(errors.New("-N without a forward does nothing"), "give it -L, -R or -D")
 	}
@@ -166,8 +172,8 @@ func runSSH(ctx context.Context, e *env, o *sshOptions, name string, words []str
 	if o.argv {
 		v.cmd.Text = tasks.QuoteAll(words)
 	}
-	if host.Become && !o.forwards.only {
-		v.notes.Note("fleet: warning: " + host.Name + ": become: true in the inventory counts for nothing here: this is the login user; 'fleet run' and 'fleet shell' become another")
+	if host.Become && !o.become.set("become") && !o.forwards.only {
+		v.notes.Note("fleet: warning: " + host.Name + ": become: true in the inventory counts for nothing here: this is the login user; -b becomes another")
 	}
 	return v.run(ctx)
 }

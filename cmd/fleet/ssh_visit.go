@@ -25,6 +25,7 @@ type visit struct {
 	o     *sshOptions
 	host  *inventory.Host
 	cmd   sshpool.Command
+	shell bool // cmd is a shell of another user
 	notes *notes
 	end   context.CancelCauseFunc // ends the session for a reason
 
@@ -84,8 +85,12 @@ func (v *visit) run(ctx context.Context) error {
 
 // connect gets the connection to the host; leave ends it.
 func (v *visit) connect(ctx context.Context, stop *interrupts) (conn *sshpool.Conn, leave func(), err error) {
-	access, err := v.o.connect.access(v.env, &prompter{stopped: stop.first})
+	ask := &prompter{stopped: stop.first}
+	access, err := v.o.connect.access(v.env, ask)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.become(ctx, ask); err != nil {
 		return nil, nil, err
 	}
 	tellOn(&access, v.notes, 2*v.o.verbose) // of one host, all is told
@@ -123,7 +128,7 @@ func (v *visit) connect(ctx context.Context, stop *interrupts) (conn *sshpool.Co
 // stay does on the host what was asked for.
 func (v *visit) stay(ctx context.Context, conn *sshpool.Conn) error {
 	here := localTerminal(v.stdin)
-	if wantsTTY(v.o, v.settings.TTY, v.cmd.Shell, here != nil) {
+	if wantsTTY(v.o, v.settings.TTY, v.cmd.Shell || v.shell, here != nil) {
 		v.cmd.PTY = here.describe(v.getenv("TERM"))
 	} else {
 		here = nil
@@ -133,7 +138,7 @@ func (v *visit) stay(ctx context.Context, conn *sshpool.Conn) error {
 		return err
 	}
 	v.cmd.Stdout, v.cmd.Stderr = passer{v.stdout, v.end}, passer{v.stderr, v.end}
-	if !v.o.noStdin && v.o.connect.passFile != "-" {
+	if !v.o.noStdin && v.o.connect.passFile != "-" && v.o.become.passFile != "-" {
 		v.cmd.Stdin = v.stdin
 	}
 	if here != nil && v.cmd.Stdin != nil {
@@ -192,7 +197,7 @@ func (v *visit) verdict(ctx context.Context, r sshpool.ExecResult, err error) er
 		v.notes.Note("fleet: warning: " + v.host.Name + ": the command has ended; what it left running holds its output open and is not waited for")
 	}
 	switch {
-	case err != nil && !(r.HasExit && ctx.Err() == nil):
+	case err != nil && (!r.HasExit || ctx.Err() != nil || v.cmd.Become != nil && r.Supervised.PID == 0):
 		return v.failed(ctx, err)
 	case r.Signal != "":
 		return &fault{code: signalStatus(r.Signal), err: fmt.Errorf("%s: ended by signal %s", v.host.Name, r.Signal)}

@@ -62,6 +62,19 @@ func (b *Become) of(ctx context.Context, hosts []*inventory.Host, expand func(st
 	return all, nil
 }
 
+// One is how the command of one host becomes another user, whatever the inventory
+// says of whether it does; b.Set is not looked at. Files and commands that hold the
+// password are read. An error is about the settings.
+func (b *Become) One(ctx context.Context, h *inventory.Host) (*sshpool.Become, error) {
+	always := *b
+	always.Set, always.On = true, true
+	all, err := always.of(ctx, []*inventory.Host{h}, inHome)
+	if err != nil {
+		return nil, err
+	}
+	return poolBecome(all[h.Name]), nil
+}
+
 // checkRaw refuses to send a command alone to hosts where another user is wanted.
 func (req *Request) checkRaw(becomes map[string]*scheduler.Become) error {
 	if !req.How.Raw || req.Work != nil || len(becomes) == 0 {

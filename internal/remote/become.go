@@ -60,8 +60,12 @@ var as = map[Method][2]string{
 	Doas: {`doas -n -u "$9" /bin/sh -c "$0" `, `doas -u "$9" /bin/sh -c "$0" `},
 }
 
-// script is what becomes the user.
-func (b *Become) script() string {
+// suOnTerminal hands the words for the shell on in place of -c, with which su makes a
+// session of its own that has no terminal.
+const suOnTerminal = `su -s /bin/sh -- "$9" -c "$0" `
+
+// script is what becomes the user; tty says that the command has a terminal.
+func (b *Become) script(tty bool) string {
 	which, text := 0, strings.ReplaceAll(become, "METHOD", string(b.Method))
 	if b.Password {
 		which = 1
@@ -69,7 +73,11 @@ func (b *Become) script() string {
 			text += ourWords
 		}
 	}
-	return pack(text) + "; exec " + as[b.Method][which] + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$x" "${11}"`
+	how := as[b.Method][which]
+	if tty && b.Method == Su {
+		how = suOnTerminal
+	}
+	return pack(text) + "; exec " + how + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$x" "${11}"`
 }
 
 // NeedsTerminal says that the program asks for a password on a terminal only.

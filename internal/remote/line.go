@@ -80,7 +80,7 @@ func (s *Spec) Line(nonce string) string {
 		if s.Shell == "" {
 			args[4] = "/bin/sh"
 		}
-		return words(slices.Concat(begin, []string{b.script()}, args, []string{b.User, supervisor(), watch()})...)
+		return words(slices.Concat(begin, []string{b.script(s.TTY)}, args, []string{b.User, supervisor(), watch()})...)
 	}
 	return words(slices.Concat(begin, []string{supervisor()}, args, []string{"", "", "", watch()})...)
 }

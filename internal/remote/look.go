@@ -11,7 +11,14 @@ import (
 // user's, who takes no signal from us. Flag b says that the command is another
 // user's: where these are hidden (proc(5), hidepid) there is no answer.
 const look = `
-m=fleet-$2 f=$3 c=$4 r=$5 h=" "
+m=fleet-$2 f=$3 c=$4 r=$5 h=" " S= n=$6
+case $f in
+*t*)
+	if read -r y </proc/$r/stat; then
+		set -- ${y##*) }
+		S=$4
+	fi 2>/dev/null ;;
+esac
 case $f in
 *e*)
 	for x in /dev/shm /tmp /var/tmp; do
@@ -21,7 +28,7 @@ case $f in
 *) x= ;;
 esac
 e=$(date +%s)
-e=$((e+$6))
+e=$((e+n))
 while [ $r -gt 1 ]; do
 	if [ -d /proc/self ]; then
 		[ -d /proc/$r ] || break
@@ -49,6 +56,9 @@ func Look(s *Spec, nonce string, is Began, limit time.Duration) string {
 	flags := "-"
 	if s.polled() {
 		flags += "e"
+	}
+	if s.TTY {
+		flags += "t"
 	}
 	if s.Become != nil {
 		flags += "b"

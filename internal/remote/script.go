@@ -18,9 +18,12 @@ import (
 //	l  the process that the SSH server started, and q its parent
 //	a  1 where somebody asked for the end
 //	v  the processes of the command that are alive, " 1 2 3 "; h all that were seen
+//	S  the session of a command with a terminal
 
 // find sets v to the processes of the command: those in the session or the group
-// of c, and what descends from c or from one that was seen before. The guard and what it
+// of c, and what descends from c or from one that was seen before. With a terminal
+// all that is in its session, too: there c leads none where it is another user's,
+// and a shell there gives each job a group of its own. The guard and what it
 // started are not among them, and neither are the dead that nobody has waited
 // for (Z). Fields are those of proc(5) and ps(1).
 const find = `
@@ -67,8 +70,8 @@ t() {
 			case $c in
 			$i|${y#*/}|${y%/*}) v="$v$i " ;;
 			*)
-				case "$h/$v" in
-				*" $i "*/*|*/*" $p "*) v="$v$i " ;;
+				case $S/$h/$v in
+				${y#*/}/*|*/*" $i "*/*|*/*" $p "*) v="$v$i " ;;
 				esac ;;
 			esac
 		done
@@ -160,6 +163,11 @@ const guard = `
 if [ -r /proc/self/stat ]; then
 	read -r y </proc/self/stat
 	r=${y%% *}
+	case $f in
+	*t*)
+		set -- ${y##*) }
+		S=$4 ;;
+	esac
 else
 	r=$(exec sh -c "echo $""PPID")
 fi
@@ -219,7 +227,7 @@ esac
 if [ -z "$l" ]; then
 	l=$$ q=$PPID
 fi
-c=$$ h=" " r= a= w=
+c=$$ h=" " r= a= w= S=
 case $f in
 *t*) ;;
 *)
