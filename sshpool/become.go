@@ -125,9 +125,9 @@ const questionWait = time.Second
 // question was there at the last look, too.
 func (r *running) askedInVain() bool {
 	now := r.sup.follow.Question()
-	again := now != "" && now == r.sup.question
+	r.sup.inVain = now != "" && now == r.sup.question
 	r.sup.question = now
-	return again
+	return r.sup.inVain
 }
 
 // becomeLimit is for the time between the host's answer to the request and the
@@ -149,7 +149,10 @@ func (r *running) notBecome() error {
 		said = ": " + excerpt(text)
 	}
 	r.sup.denied = f.Denied(r.sup.given)
-	if r.sup.question = f.Question(); r.sup.question != "" && r.sup.denied != remote.DeniedPassword && r.sup.denied != remote.DeniedAsks {
+	if !r.sup.inVain { // what comes after that says nothing of it
+		r.sup.question = f.Question()
+	}
+	if r.sup.question != "" && r.sup.denied != remote.DeniedPassword && r.sup.denied != remote.DeniedAsks {
 		r.sup.denied = remote.DeniedMore
 	}
 	switch r.sup.denied {

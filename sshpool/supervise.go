@@ -55,6 +55,7 @@ type supervised struct {
 	given  bool // the password was sent
 	// question is what the host asked at the last look and nobody can answer.
 	question string
+	inVain   bool          // it was asked for so long that the command was given up
 	denied   remote.Denial // why the command's user could not be become
 }
 

@@ -19,3 +19,7 @@ func QuoteAll(words []string) string {
 	}
 	return strings.Join(quoted, " ")
 }
+
+// Environment is the Payload of a scheduler.Exec that sets variables, each
+// NAME=VALUE, for its command. An error names the variable and not its value.
+func Environment(env []string) (payload string, err error) { return remote.Environment(env) }

@@ -68,9 +68,9 @@ func realGate(t *testing.T, fleet realRun, dir string) {
 }
 
 func realGateOnHost(t *testing.T, fleet realRun, dir string) {
-	_, stderr, status := fleet("run", "-T", "--canary", "1", "--gate", "echo asked; test -e "+dir+"/web01; exit $?", "--gate-host", "web04",
+	_, stderr, status := fleet("run", "-T", "--canary", "1", "--gate", "echo asked $FLEET_BATCH/$FLEET_BATCHES $FLEET_HOSTS ok=$FLEET_OK; test -e "+dir+"/web01; exit $?", "--gate-host", "web04",
 		"web[01-03]", "--", "echo >> "+dir+"/{{ .Host }}")
-	if got := marked(t, dir); status != exitOK || got != "web01:1 web02:1 web03:1" || !strings.Contains(stderr, "gate: asked\n") {
+	if got := marked(t, dir); status != exitOK || got != "web01:1 web02:1 web03:1" || !strings.Contains(stderr, "gate: asked 1/2 web01 ok=1\n") {
 		t.Errorf("status %d, marks %s\n%s", status, got, stderr)
 	}
 	_, stderr, status = fleet("run", "--canary", "1", "--gate", "sleep 600", "--gate-timeout", "1s", "--gate-host", "web04", "all", "--", "true")

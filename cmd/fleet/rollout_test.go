@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,5 +49,27 @@ func TestGateHasNoTerminal(t *testing.T) {
 	text := strings.Join(screen, "\n")
 	if err != nil || status != exitHalted || !strings.Contains(text, "gate not passed") || time.Since(began) > time.Minute {
 		t.Errorf("status %d after %v, %v\n%s", status, time.Since(began), err, text)
+	}
+}
+
+// TestGateIsShownAsItComes has a gate that waits until fleet has shown what it
+// wrote.
+func TestGateIsShownAsItComes(t *testing.T) {
+	shown := filepath.Join(t.TempDir(), "shown")
+	gate := "echo first; while [ ! -e " + shown + " ]; do sleep 0.05; done; echo last"
+	for _, where := range [][]string{nil, {"--gate-host", "web02"}} {
+		args := append(append([]string{"run", "--canary", "1", "--gate", gate}, where...), "all", "--", "true")
+		screen, status, err := onTerminal(fleetCommand(t, lab.Config{N: 2, Prefix: "web", RealShell: true}, args...), 100, func(_ *os.File, seen []byte) {
+			if bytes.Contains(seen, []byte("gate: first\r\n")) {
+				os.WriteFile(shown, nil, 0o600) //nolint:errcheck // the gate then waits for its limit
+			}
+		})
+		text := strings.Join(screen, "\n")
+		if err != nil || status != exitOK || strings.Count(text, "gate: first") != 1 || strings.Count(text, "gate: last") != 1 {
+			t.Errorf("%v: status %d, %v\n%s", where, status, err, text)
+		}
+		if err := os.Remove(shown); err != nil {
+			t.Error(err)
+		}
 	}
 }

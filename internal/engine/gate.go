@@ -175,6 +175,9 @@ func (ro *rollout) gate(r *scheduler.Remote) (any, error) {
 	}
 	if g.Command != "" {
 		out := &lastBytes{most: gateOutput}
+		if sink, ok := ro.sink.(event.GateSink); ok {
+			out.pass = sink.GateOutput
+		}
 		do := func() error { return ro.local(r, out) }
 		if g.Host != nil {
 			do = func() error { return ro.remote(r, out) }
@@ -239,7 +242,11 @@ func (ro *rollout) remote(r *scheduler.Remote, out io.Writer) error {
 		return err
 	}
 	g := &ro.run.req.Gate
-	res, err := r.Exec(scheduler.Exec{Command: g.Command, Stdout: out, Stderr: out}, g.Limit)
+	env, err := tasks.Environment(ro.env())
+	if err != nil {
+		return err
+	}
+	res, err := r.Exec(scheduler.Exec{Command: g.Command, Payload: env, Stdout: out, Stderr: out}, g.Limit)
 	if err != nil {
 		return err
 	}
@@ -277,7 +284,7 @@ func (ro *rollout) sofar() string {
 	return strings.Join(fields, ", ")
 }
 
-// env tells a local command of the run.
+// env tells the gate's command of the run.
 func (ro *rollout) env() []string {
 	env := append(CountsEnv(ro.run.id, ro.counts),
 		"FLEET_BATCH="+strconv.Itoa(ro.begun), "FLEET_BATCHES="+strconv.Itoa(ro.batches))
@@ -302,9 +309,11 @@ func CountsEnv(run string, counts map[scheduler.Outcome]int) []string {
 // gateOutput is how much of a gate's output is kept, the end of it.
 const gateOutput = 32 << 10
 
-// lastBytes keeps the end of what is written to it, from several goroutines.
+// lastBytes keeps the end of what is written to it, from several goroutines, and
+// passes all of it on.
 type lastBytes struct {
 	most int
+	pass func(p []byte) // nil: to nobody
 
 	mu   sync.Mutex
 	kept []byte
@@ -317,6 +326,9 @@ func (l *lastBytes) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	if l.over {
 		return len(p), nil
+	}
+	if l.pass != nil {
+		l.pass(p)
 	}
 	l.kept = append(l.kept, p[max(0, len(p)-2*l.most):]...)
 	if len(l.kept) > 2*l.most {

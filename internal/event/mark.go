@@ -51,3 +51,8 @@ type Mark struct {
 // called from the same goroutine as Started and Result. A sink that wraps
 // another hands marks on.
 type MarkSink interface{ Mark(Mark) }
+
+// GateSink is a MarkSink that wants what a gate's command writes as it comes.
+// GateOutput is called between the marks GateBegan and GateEnded, by one goroutine
+// at a time, and must not keep p. A sink that wraps another hands it on.
+type GateSink interface{ GateOutput(p []byte) }

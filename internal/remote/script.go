@@ -82,7 +82,8 @@ t() {
 // end ends the command and tells how that went. Before each of the two blows all
 // but the leader are stopped until none is new, so that none gets away by a fork
 // at the last moment; the leader is not, as sudo and su stop with their child.
-// What comes up later is told to end once, too. Where the command is over already,
+// What comes up later is told to end once, too. KILL has three seconds, from when it
+// was sent: on a busy host a look at all processes takes its time. Where the command is over already,
 // and nobody asked (a), there is nothing to end: what it left in the background
 // is meant to stay. That is how most commands end, so it is seen without a look at
 // all processes, which takes tens of milliseconds.
@@ -116,19 +117,21 @@ k() {
 	1*|*" $c "*) ;;
 	*) exit ;;
 	esac
-	e=$(date +%s)
-	e=$((e+g+1))
 	s=
 	u=" "
 	b
+	e=$(date +%s)
+	e=$((e+g+1))
 	while [ "$v" != " " ]; do
 		n=$(date +%s)
-		if [ $n -ge $((e+3)) ]; then
-			break
-		fi
 		if [ $n -ge $e ]; then
-			[ -n "$s" ] || b
-			s=" KILL"
+			if [ -z "$s" ]; then
+				b
+				s=" KILL"
+				e=$(date +%s)
+			elif [ $n -ge $((e+3)) ]; then
+				break
+			fi
 			kill -KILL $v
 		else
 			y=

@@ -125,6 +125,9 @@ func (j *jsonl) Result(r event.Result) {
 	j.count(r)
 }
 
+// GateOutput implements event.GateSink: it comes with the gate's end.
+func (*jsonl) GateOutput([]byte) {}
+
 // Mark implements event.MarkSink: a batch as it begins, a gate as it ends.
 func (j *jsonl) Mark(m event.Mark) {
 	j.base.Mark(m)

@@ -1,17 +1,68 @@
 package render
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"fleet/internal/event"
 	"fleet/scheduler"
 )
 
-// gateLines is how many lines of a gate's output are shown where it passed; of
-// one that refused all that was kept is.
-const gateLines = 20
+// gateLines makes lines of what a gate writes as it comes.
+type gateLines struct {
+	mu   sync.Mutex
+	rest []byte // of the last line, which has not ended
+}
+
+// longGateLine is from how many bytes on a line is shown before its end.
+const longGateLine = 4 << 10
+
+// take gives the lines that are whole with p, as they are shown.
+func (g *gateLines) take(p []byte) []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.rest = append(g.rest, p...)
+	end := bytes.LastIndexByte(g.rest, '\n') + 1
+	if len(g.rest)-end > longGateLine {
+		end = len(g.rest)
+	}
+	lines := appendGate(nil, g.rest[:end])
+	g.rest = append(g.rest[:0], g.rest[end:]...)
+	return lines
+}
+
+// end gives what is left.
+func (g *gateLines) end() []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	lines := appendGate(nil, g.rest)
+	g.rest = nil
+	return lines
+}
+
+// appendGate appends what a gate wrote, made safe, each line with its prefix.
+func appendGate(p, output []byte) []byte {
+	if len(output) == 0 {
+		return p
+	}
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(AppendSafe(nil, output)), "\n"), "\n") {
+		p = append(append(append(p, "gate: "...), line...), '\n')
+	}
+	return p
+}
+
+// GateOutput implements event.GateSink.
+func (b *base) GateOutput(p []byte) {
+	if !b.talks {
+		return
+	}
+	if lines := b.gate.take(p); len(lines) > 0 {
+		b.way.err.Write(lines)
+	}
+}
 
 // Mark implements event.MarkSink: modes that show data as lines tell of
 // batches and gates, the others only of what is wrong.
@@ -70,21 +121,15 @@ func gateTitle(m event.Mark) string {
 	return ""
 }
 
-// gateEnd tells what a gate wrote and how it ended.
+// gateEnd tells how a gate ended, and what it wrote if that was not told yet.
 func (b *base) gateEnd(m event.Mark) (p []byte) {
-	lines := strings.Split(strings.TrimSuffix(string(AppendSafe(nil, m.Output)), "\n"), "\n")
-	if len(m.Output) == 0 {
-		lines = nil
-	}
-	if n := len(lines) - gateLines; m.Cause == nil && n > 0 {
-		lines = lines[n:]
-		m.Cut = true
-	}
-	if m.Cut {
-		p = append(p, "gate: … (only the end is shown)\n"...)
-	}
-	for _, line := range lines {
-		p = append(append(append(p, "gate: "...), line...), '\n')
+	if b.talks { // all but the last line was shown as it came
+		p = b.gate.end()
+	} else {
+		if m.Cut {
+			p = append(p, "gate: … (only the end is shown)\n"...)
+		}
+		p = appendGate(p, m.Output)
 	}
 	switch took := formatWall(m.Took); {
 	case m.Cause != nil && m.Gate == event.GateCommand:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -143,6 +144,11 @@ func playMarks(s Sink, store *output.Store, marks map[int][]event.Mark, hosts []
 	for i, h := range hosts {
 		for _, m := range marks[i] {
 			m.Time = noon
+			if m.Kind == event.GateEnded {
+				for p := range slices.Chunk(m.Output, 7) { // as it comes, in any pieces
+					s.GateOutput(p)
+				}
+			}
 			s.Mark(m)
 		}
 		if h.outcome != scheduler.Skipped {

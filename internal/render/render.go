@@ -59,6 +59,7 @@ type Sink interface {
 	event.Sink
 	event.ProgressSink
 	event.MarkSink
+	event.GateSink
 	event.RetrySink
 	// Note shows one line of fleet's own on Err, above the status line. It is
 	// made safe and needs no line feed.
@@ -127,6 +128,7 @@ type base struct {
 	run    event.Run
 	talks  bool    // tells of batches and gates as they come
 	gather *gather // nil if outputs are not compared
+	gate   gateLines
 }
 
 func (b *base) init(o Options, queued bool) {
