@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Facts is what was found out about hosts beside what the inventory says, for
@@ -18,6 +19,9 @@ type Facts interface {
 	// int64, uint64, float64, string, Size, time.Duration or []any of such. It is
 	// an error if nothing is known of the host, or nothing that is young enough.
 	Fact(h *Host, name string) (any, error)
+	// Kind is a value such as the named fact has where that is a Size or a
+	// time.Duration, else nil.
+	Kind(name string) any
 	// Hint says how to find out about hosts, given as a folded set.
 	Hint(hosts string) string
 }
@@ -130,6 +134,9 @@ func (s *selection) holds(c *condition, domain hostBits) (out hostBits, found bo
 		v, has := h.lookup(c.name)
 		known = known || has
 		if !has && hasFact {
+			if err := s.readable(c); err != nil {
+				return nil, false, err
+			}
 			if v, err = ask(h); err != nil {
 				without, cause = append(without, h.Name), err
 				continue
@@ -150,6 +157,26 @@ func (s *selection) holds(c *condition, domain hostBits) (out hostBits, found bo
 		return nil, false, e
 	}
 	return out, found, nil
+}
+
+// readable says whether the value of c can be compared with the fact that it asks
+// for, so that this is told before anybody gathers facts for it.
+func (s *selection) readable(c *condition) error {
+	if c.op == "~" || c.value.quoted || c.value.glob || c.value.number != nil {
+		return nil
+	}
+	at := c.to - len(c.value.text)
+	switch s.inv.facts.Kind(c.name).(type) {
+	case Size:
+		if c.value.size == nil {
+			return s.fail(at, c.to, fmt.Sprintf("%q is no size, as %s is", abbreviate(c.value.text), c.name), "bytes, or a number with k, m, g, t or p behind it: 2G")
+		}
+	case time.Duration:
+		if c.value.span == nil {
+			return s.fail(at, c.to, fmt.Sprintf("%q is no time, as %s is", abbreviate(c.value.text), c.name), "a number with s, m, h, d or w behind it: 30d")
+		}
+	}
+	return nil
 }
 
 // abbreviateTo gives the folded set, or other where it is long.

@@ -19,6 +19,14 @@ func (f factTable) Names() []string {
 	return []string{"os", "os_version", "mem", "uptime", "ip", "disk_free"}
 }
 
+func (f factTable) Kind(name string) any {
+	for _, facts := range f {
+		if v := facts[name]; v != nil {
+			return v
+		}
+	}
+	return nil
+}
 func (f factTable) Hint(hosts string) string { return "gather those of " + hosts }
 
 func (f factTable) Fact(h *Host, name string) (any, error) {
@@ -113,6 +121,9 @@ func TestConditionErrors(t *testing.T) {
 		"os=debian":     `"os=debian": column 1: no facts of new1 (gather those of new1)`,
 		"all!os=debian": `"all!os=debian": column 5: no facts of new1 (gather those of new1)`,
 		"web&rol=x":     `column 5: no variable, setting or fact "rol" (did you mean "role"?)`,
+		"mem<2Q":        `column 5: "2Q" is no size, as mem is`,
+		"new1&mem>=2d":  `column 11: "2d" is no size, as mem is`,
+		"uptime>3y":     `column 8: "3y" is no time, as uptime is`,
 		"web&role=":     `column 5: no value after "role="`,
 		"role=&web":     `column 1: no value after "role="`,
 		`role="x`:       `column 6: a quote (") without its end`,

@@ -76,11 +76,18 @@ func (f *readFlags) passwords(e *env, flags *pflag.FlagSet) ([]ansible.VaultPass
 		}
 		if file == "prompt" {
 			out = append(out, ask(label))
+		} else if err := source.CheckVaultFile(file); err != nil {
+			return nil, usage(fmt.Errorf("--vault-id: %w", err))
 		} else {
 			out = append(out, source.VaultFile(context.Background(), label, file))
 		}
 	}
 	files := f.vaultFiles
+	for _, file := range files {
+		if err := source.CheckVaultFile(file); err != nil {
+			return nil, usage(fmt.Errorf("--vault-password-file: %w", err))
+		}
+	}
 	if file := e.getenv("ANSIBLE_VAULT_PASSWORD_FILE"); file != "" && len(files)+len(out) == 0 && !f.askVault {
 		files = []string{file}
 	}

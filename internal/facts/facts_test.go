@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -314,4 +315,21 @@ func FuzzAnswers(f *testing.F) {
 			t.Fatalf("%q", facts.OSName)
 		}
 	})
+}
+
+// TestKinds holds what patterns are told of the kind of a fact to its values.
+func TestKinds(t *testing.T) {
+	seconds := Seconds(60)
+	f := &Facts{At: time.Now(), Uptime: &seconds, CPUs: 2, Memory: &Memory{Total: 3, Available: 2, Swap: 1}, Filesystems: []Filesystem{{Mount: "/", Size: 9, Free: 5}}}
+	for _, n := range names {
+		v, _ := f.Value(n.name, f.At)
+		switch v.(type) {
+		case inventory.Size, time.Duration:
+		default:
+			v = nil
+		}
+		if kind := kindOf(n.name + ":/"); fmt.Sprintf("%T", kind) != fmt.Sprintf("%T", v) {
+			t.Errorf("%s is said to be %T and is %T", n.name, kind, v)
+		}
+	}
 }

@@ -41,6 +41,9 @@ func (l *Lookup) Fact(h *inventory.Host, name string) (any, error) {
 	return v, nil
 }
 
+// Kind implements inventory.Facts.
+func (*Lookup) Kind(name string) any { return kindOf(name) }
+
 // Hint implements inventory.Facts.
 func (l *Lookup) Hint(hosts string) string {
 	return fmt.Sprintf("fleet hosts facts '%s' gathers them; --facts-age takes older ones", hosts)

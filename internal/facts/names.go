@@ -56,6 +56,17 @@ func Names() (list []string, texts map[string]string) {
 	return list, texts
 }
 
+// kindOf is a value such as the named fact has: nil for a text, a list and a number.
+func kindOf(name string) any {
+	switch stem, _, _ := strings.Cut(name, ":"); stem {
+	case "mem", "mem_free", "swap", "disk", "disk_free":
+		return inventory.Size(0)
+	case "uptime":
+		return time.Duration(0)
+	}
+	return nil
+}
+
 // Value gives a fact by its name in patterns; false where there is none of that
 // name, nil where it is not known.
 func (f *Facts) Value(asked string, now time.Time) (any, bool) {

@@ -13,6 +13,16 @@ import (
 // maxPassword bounds a file that should hold one password, in bytes.
 const maxPassword = 64 << 10
 
+// CheckVaultFile says what is wrong with the name of a file for VaultFile, which
+// opens it only when a password is needed.
+func CheckVaultFile(path string) error {
+	it := &item{text: path, path: path}
+	if err := it.stat(); err != nil {
+		return &Error{Source: path, Msg: fmt.Sprintf("open: %v", pathCause(errors.Unwrap(err))), Err: err}
+	}
+	return nil
+}
+
 // VaultFile is a password for ansible-vault that stands in a file, or that a
 // program writes: where the file is executable it is run, as Ansible does, with
 // the limits of an inventory script. label is the vault id, or empty.
@@ -20,7 +30,7 @@ func VaultFile(ctx context.Context, label, path string) ansible.VaultPassword {
 	return ansible.VaultPassword{Label: label, Get: func() ([]byte, error) {
 		it := &item{text: path, path: path}
 		if err := it.stat(); err != nil {
-			return nil, &Error{Source: path, Msg: fmt.Sprintf("open: %v", pathCause(errors.Unwrap(err))), Err: err}
+			return nil, CheckVaultFile(path)
 		}
 		var secret []byte
 		var err error
