@@ -60,6 +60,8 @@ type follower struct {
 	from   map[hostStream]int64
 	open   map[hostStream]bool // the last byte shown ends no line
 	begun  map[string]bool
+	missed int64     // bytes, not told yet
+	told   time.Time // when that was last
 	close  func()
 }
 
@@ -111,9 +113,8 @@ func (r *replayer) chunk(c record.Chunk) {
 		return
 	}
 	l := r.live
-	if c.Missed > 0 {
-		r.sink.Note(fmt.Sprintf("fleet: %d bytes came faster than they could be shown, and are left out; 'fleet history show' has them when their hosts have ended", c.Missed))
-	}
+	l.missed += c.Missed
+	r.tellMissed(5 * time.Second) // a slow reader misses much, many times
 	if c.Again {
 		for _, s := range []event.Stream{event.Stdout, event.Stderr} {
 			delete(l.from, hostStream{c.Host, s})
@@ -137,6 +138,16 @@ func (r *replayer) chunk(c record.Chunk) {
 	}
 	r.output(c.Host, c.Stream, c.Data)
 	l.from[key], l.open[key] = c.At+int64(len(c.Data)), c.Data[len(c.Data)-1] != '\n'
+}
+
+// tellMissed tells how much was left out, but not again within a time.
+func (r *replayer) tellMissed(within time.Duration) {
+	l := r.live
+	if l == nil || l.missed == 0 || time.Since(l.told) < within {
+		return
+	}
+	r.sink.Note(fmt.Sprintf("fleet: %d bytes came faster than they could be shown, and are left out; 'fleet history show' has them when their hosts have ended", l.missed))
+	l.missed, l.told = 0, time.Now()
 }
 
 func (r *replayer) output(host string, stream event.Stream, data []byte) {

@@ -75,7 +75,10 @@ func (r *replayer) until(ctx context.Context, run *record.Run, follow bool) erro
 	} else if err := r.follow(ctx, run); err != nil {
 		return err
 	}
-	defer func() { r.live.close() }()
+	defer func() {
+		r.live.close()
+		r.tellMissed(0)
+	}()
 	chunks, before := r.live.chunks, -1
 	for {
 		last := !run.Running()
