@@ -32,6 +32,7 @@ type getting struct {
 	at   int64     // all before is there and right
 	sum  hash.Hash // of all before summed
 	done int64     // what sum is of
+	sent int64     // what the disk was told to write
 	keep bool
 }
 
@@ -193,6 +194,7 @@ func (g *getting) fill(ctx context.Context) error {
 		g.progress(int64(len(p)))
 		got.add(at, int64(len(p)))
 		g.at = got.from(g.at)
+		g.flush()
 		return nil
 	})
 	switch {
@@ -207,6 +209,20 @@ func (g *getting) fill(ctx context.Context) error {
 	}
 	g.res.Size = stop
 	return nil
+}
+
+// flushEvery is how much comes before the disk is told to write it.
+const flushEvery = 8 << 20
+
+// flush has the disk begin to write what has come, so that the wait for it in
+// the end is short.
+func (g *getting) flush() {
+	if g.o.NoSync || g.at < g.sent+flushEvery {
+		return
+	}
+	from := max(g.sent, g.res.Resumed)
+	beginFlush(g.to, from, g.at-from)
+	g.sent = g.at
 }
 
 // check compares what came with what is there.

@@ -151,6 +151,9 @@ func skipTo(in *bufio.Reader, marker string) error {
 	return errors.New("endless noise")
 }
 
+// page is what pieces of files are multiples of, so that none is written twice.
+const page = 4 << 10
+
 // askLimits asks how long reads and writes may be (limits@openssh.com: OpenSSH
 // PROTOCOL, section 4.8). Until the answer comes they are short.
 func (l *sftpLink) askLimits() {
@@ -163,13 +166,13 @@ func (l *sftpLink) askLimits() {
 	}
 	m.uint64() // longest packet
 	read, write := m.uint64(), m.uint64()
-	const most = maxMessage - 1024
+	const most = (maxMessage - 1024) &^ (page - 1)
 	if !m.bad {
 		if read >= smallChunk {
-			l.maxRead.Store(int64(min(read, most)))
+			l.maxRead.Store(int64(min(read&^(page-1), most)))
 		}
 		if write >= smallChunk {
-			l.maxWrite.Store(int64(min(write, most)))
+			l.maxWrite.Store(int64(min(write&^(page-1), most)))
 		}
 	}
 }
