@@ -135,8 +135,12 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 	if err != nil {
 		return nil, nil, errors.Join(err, p.Close())
 	}
-	work = &engine.Work{What: "push", Become: true, Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
+	return pushWork(p), p.Close, nil
+}
+
+// pushWork is a push that is prepared, as work on hosts.
+func pushWork(p *transfer.Push) *engine.Work {
+	return &engine.Work{What: "push", Become: true, Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {
 		return p.Do(ctx, j.Conn, j.Host.Name, transfer.Show{Out: j.Stdout, Err: j.Stderr, Progress: j.Progress, Become: j.Become, Address: j.Address, Hold: j.Hold})
 	}}
-	return work, p.Close, nil
 }

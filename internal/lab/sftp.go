@@ -126,7 +126,7 @@ func (h *Host) serveFiles(rw io.ReadWriteCloser) {
 		}
 		return
 	}
-	h.filesOnce.Do(func() { h.files = sftp.InMemHandler() })
+	h.filesOnce.Do(func() { h.files = newMemFS().handlers() })
 	server := sftp.NewRequestServer(rw, h.files)
 	server.Serve()
 	server.Close()
