@@ -87,7 +87,7 @@ func runPull(ctx context.Context, e *env, o *pullOptions, args []string) (err er
 	if err != nil {
 		return err
 	}
-	floorHeap()
+	defer floorHeap()()
 	stop := catchInterrupts()
 	defer stop.release()
 	work, done, err := o.work(on.hosts, sources, dir)

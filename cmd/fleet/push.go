@@ -94,7 +94,7 @@ func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err er
 	if err != nil {
 		return err
 	}
-	floorHeap()
+	defer floorHeap()()
 	stop := catchInterrupts()
 	defer stop.release()
 	work, done, err := o.work(ctx, e, sink, stop, on.hosts, sources, dst)
