@@ -15,7 +15,7 @@ type file interface {
 
 // openSpill makes a file in dir that only its descriptor can reach: it has mode
 // 0600 and its name is removed at once, so nothing is left behind however the
-// process ends.
+// process ends. What it holds is sealed.
 func openSpill(dir string) (file, error) {
 	f, err := os.CreateTemp(dir, "fleet-spill-")
 	if err != nil {
@@ -24,7 +24,7 @@ func openSpill(dir string) (file, error) {
 	if err := os.Remove(f.Name()); err != nil {
 		return nil, firstErr(err, f.Close())
 	}
-	return f, nil
+	return seal(f)
 }
 
 func firstErr(errs ...error) error {

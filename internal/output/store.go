@@ -2,8 +2,8 @@
 //
 // A [Store] is the budget of one run. Each stream of each host is a [Capture],
 // cut at its own limit; all captures together hold at most the store's memory,
-// and what is beyond goes to one temporary file without a name (store.go,
-// capture.go, spill.go). A [Queue] stands before a slow reader, such as a pipe
+// and what is beyond goes to one temporary file without a name, enciphered
+// (store.go, capture.go, spill.go, sealed.go). A [Queue] stands before a slow reader, such as a pipe
 // into a pager: writing to it does not wait, what is not yet read lies in
 // memory up to a limit and then in a file of its own (queue.go).
 package output
