@@ -21,6 +21,7 @@ type commandFlags struct {
 	tty         bool
 	stdin       string
 	script      string
+	scriptText  []byte // what it holds, once it was read
 	set         func(flag string) bool
 }
 

@@ -58,6 +58,7 @@ func (f *commandFlags) payload(e *env, args []string) (string, error) {
 	if err != nil {
 		return "", usage(fmt.Errorf("--script: %w", err))
 	}
+	f.scriptText = script
 	more, err := remote.Script(script, f.shell, args)
 	if err != nil {
 		return "", usage(fmt.Errorf("--script %s: %w", f.script, err))

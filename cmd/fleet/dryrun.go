@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,8 +11,10 @@ import (
 	"strings"
 
 	"fleet/internal/engine"
+	"fleet/internal/remote"
 	"fleet/internal/render"
 	"fleet/inventory"
+	"fleet/tasks"
 )
 
 // planned is one command and the hosts of one batch that it is for.
@@ -21,6 +26,58 @@ type planned struct {
 	Hosts   []string `json:"hosts"`
 	Command string   `json:"command"`
 	runAs
+	Script *plannedScript `json:"script,omitempty"`
+}
+
+// plannedScript is a script that is sent in place of a command.
+type plannedScript struct {
+	Bytes       int      `json:"bytes"`
+	SHA256      string   `json:"sha256"`
+	Interpreter []string `json:"interpreter"`
+	Text        string   `json:"text"` // of its first lines
+	Lines       int      `json:"lines"`
+}
+
+// Bounds of what is shown of a script.
+const (
+	shownLines = 10
+	shownWidth = 200 // bytes of one line
+)
+
+// describeScript is what is told of a script before it is sent; nil if there is
+// none. Its interpreter can be found.
+func (f *commandFlags) describeScript() *plannedScript {
+	text := f.scriptText
+	if text == nil {
+		return nil
+	}
+	sum := sha256.Sum256(text)
+	p := &plannedScript{Bytes: len(text), SHA256: hex.EncodeToString(sum[:])}
+	p.Interpreter, _ = remote.Interpreter(text, f.shell) // remote.Script had no error
+	var b strings.Builder
+	for line := range bytes.Lines(text) {
+		if p.Lines++; p.Lines > shownLines {
+			continue
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if len(line) > shownWidth {
+			line = append(line[:shownWidth:shownWidth], "…"...)
+		}
+		b.WriteString(strings.ToValidUTF8(string(line), "\uFFFD") + "\n")
+	}
+	p.Text = b.String()
+	return p
+}
+
+// write tells of the script to people.
+func (p *plannedScript) write(b *strings.Builder, safe func(string) string) {
+	fmt.Fprintf(b, "    script of %s, by %s\n    sha256 %s\n", amount(p.Bytes, "byte"), safe(tasks.QuoteAll(p.Interpreter)), p.SHA256)
+	for line := range strings.Lines(p.Text) {
+		b.WriteString("    | " + safe(line))
+	}
+	if more := p.Lines - shownLines; more > 0 {
+		fmt.Fprintf(b, "    | … %s more\n", amount(more, "line"))
+	}
 }
 
 // runAs is whom a command runs as; empty for the login user.
@@ -55,9 +112,12 @@ func plan(req *engine.Request, what func(h *inventory.Host) sending) (all []plan
 }
 
 // dryRun tells what req would send to whom, in an output mode. Nothing is
-// connected, and no gate is asked.
-func dryRun(e *env, mode string, req *engine.Request, what func(h *inventory.Host) sending) error {
+// connected, and no gate is asked. script is what is sent for the command, or nil.
+func dryRun(e *env, mode string, req *engine.Request, script *plannedScript, what func(h *inventory.Host) sending) error {
 	all := plan(req, what)
+	for i := range all {
+		all[i].Script = script
+	}
 	var err error
 	switch mode {
 	case "json":
@@ -109,6 +169,9 @@ func planText(e *env, req *engine.Request, all []planned) string {
 		b.WriteByte('\n')
 		for line := range strings.Lines(p.Command + "\n") {
 			b.WriteString("    " + safe(line))
+		}
+		if p.Script != nil {
+			p.Script.write(&b, safe)
 		}
 	}
 	return b.String()

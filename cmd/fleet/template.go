@@ -120,7 +120,7 @@ func (o *runOptions) dryRun(e *env, inv *inventory.Inventory, req *engine.Reques
 	if err := o.guard.apply(inv, req, ask); err != nil {
 		return err
 	}
-	return dryRun(e, o.show.output, req, func(h *inventory.Host) sending {
+	return dryRun(e, o.show.output, req, o.command.describeScript(), func(h *inventory.Host) sending {
 		s := sending{req.Command, o.become.as(h)}
 		if lines != nil {
 			s.command = lines[h.Name]

@@ -41,18 +41,12 @@ func isName(s string) bool {
 // /bin/sh. The interpreter reads it as the file /dev/fd/9, so that its standard
 // input is the command's own and no file is left on the host.
 func Script(text []byte, shell string, args []string) (string, error) {
-	interpreter, err := interpreterOf(text)
+	interpreter, err := Interpreter(text, shell)
 	if err != nil {
 		return "", err
 	}
 	if bytes.IndexByte(text, 0) >= 0 {
 		return "", errors.New("a script holds no NUL byte; a program is pushed, then run")
-	}
-	if interpreter == nil {
-		interpreter = []string{"/bin/sh"}
-		if shell != "" {
-			interpreter[0] = shell
-		}
 	}
 	var b strings.Builder
 	b.WriteString(`exec ${3:+"$3"}`) // by setsid, where the supervisor says so
@@ -69,6 +63,19 @@ func Script(text []byte, shell string, args []string) (string, error) {
 	}
 	b.WriteString(end + "\n")
 	return b.String(), nil
+}
+
+// Interpreter is what runs a script, with its argument: what the first line names,
+// else shell, else /bin/sh.
+func Interpreter(text []byte, shell string) ([]string, error) {
+	named, err := interpreterOf(text)
+	switch {
+	case named != nil || err != nil:
+		return named, err
+	case shell != "":
+		return []string{shell}, nil
+	}
+	return []string{"/bin/sh"}, nil
 }
 
 // SplitPayload takes a payload apart, into what sets variables and the text of the
