@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -328,7 +329,12 @@ func TestSSHAgent(t *testing.T) {
 	})
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for _, err := os.Stat(socket); err != nil; _, err = os.Stat(socket) {
+	for { // the socket is there before anybody listens
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			conn.Close()
+			break
+		}
 		<-tick.C
 	}
 	add := exec.Command("ssh-add", s.KeyFile)
