@@ -265,9 +265,14 @@ func TestSuperviseWithInput(t *testing.T) {
 			cmd = supervise(text)
 			cmd.Stdin = strings.NewReader("x")
 			wantKilled(t, s, c, cmd)
-			cmd = supervise(text)
-			cmd.PTY = &PTY{}
-			wantKilled(t, s, c, cmd)
+			t.Run("terminal", func(t *testing.T) {
+				if name == "openssh" && os.Getuid() != 0 {
+					t.Skip("an sshd that is no root's ends when a terminal is closed: it may not write login records")
+				}
+				cmd := supervise(text)
+				cmd.PTY = &PTY{}
+				wantKilled(t, s, c, cmd)
+			})
 			eventually(t, "the end of all folders that ask for an end", func() bool { // others may have theirs now
 				left, _ := filepath.Glob("/dev/shm/.fleet-*")
 				return len(left) == 0
