@@ -142,7 +142,14 @@ func (r *replayer) results(ctx context.Context, run *record.Run) (err error) {
 // mark shows the first n batches and gates, but for those that were shown.
 func (r *replayer) mark(n int) {
 	for ; r.marked < n; r.marked++ {
-		r.sink.Mark(r.marks[r.marked])
+		m := r.marks[r.marked]
+		if m.Kind == event.GateEnded {
+			if m.Cut {
+				r.sink.GateOutput([]byte("… (the record has only the end)\n"))
+			}
+			r.sink.GateOutput(m.Output)
+		}
+		r.sink.Mark(m)
 	}
 }
 
