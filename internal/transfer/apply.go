@@ -29,7 +29,8 @@ for s in .fleet-stage.*/pid; do
 done
 t=.fleet-stage.$n
 w=$PWD
-trap 'cd "$w" && { chmod -R u+rwX "$t" 2>/dev/null; rm -rf -- "$t"; }' EXIT
+clean() { cd "$w" && { chmod -R u+rwX "$t" 2>/dev/null; rm -rf -- "$t"; }; }
+trap clean EXIT
 trap 'exit 4' HUP INT TERM PIPE
 mkdir -- "$t" || die stage
 echo $$ >"$t/pid" || die stage
@@ -41,13 +42,14 @@ v() { s=$($dig <"$2") && [ "${s%% *}" = "$1" ] || { printf '%s: FAILED\n' "$2" >
 case $sum in
 sha256sum) dig=sha256sum ;;
 shasum) dig='shasum -a 256' ;;
-cksum) xargs -0 cksum <names | cmp -s - sums || die verify ;;
+sha256) dig=sha256; [ ! -s names ] || xargs -0 sha256 -r <names | cmp -s - sums || die verify ;;
+cksum) [ ! -s names ] || xargs -0 cksum <names | cmp -s - sums || die verify ;;
 esac
 case $sum in
 sha256sum|shasum)
-	[ ! -s sums ] || $dig -c sums >res 2>&1 || bad
-	. ./check ;;
+	[ ! -s sums ] || $dig -c sums >res 2>&1 || bad ;;
 esac
+[ "$sum" = cksum ] || [ -z "$sum" ] || . ./check
 cd .. || die stage
 k() { for f do
 	if [ -d "$f" ] && [ ! -L "$f" ]; then rm -rf -- "$f~" && mv -- "$f" "$f~" || die backup
@@ -70,12 +72,19 @@ x() {
 	fi; }
 c() { z=$1; shift; chmod "$z" -- "$@" || die mode; }
 o() { z=$1; shift; chown -h "$z" -- "$@" || die owner; }
-u() { z=$1 d=$2; shift 2; touch -c -d "$d" -- "$@" 2>/dev/null || TZ=UTC0 touch -c -t "$z" -- "$@" || die time; }
+u() { z=$1 d=$2; shift 2
+	[ "$1" != . ] || [ -z "$t" ] || { own="$z $d"; return; }
+	touch -c -d "$d" -- "$@" 2>/dev/null || TZ=UTC0 touch -c -t "$z" -- "$@" || die time; }
+own=
 p() { fallocate -d "$3" 2>/dev/null || { cp --sparse=always -p -- "$3" "$t/sparse" && mv -f -- "$t/sparse" "$3"; } 2>/dev/null
 	u "$@"; }
 . "./$t/apply"
 cd . || die cd
+clean
+t=
+[ -z "$own" ] || u $own . # the stage's end had changed it
 [ -z "$disk" ] || sync -f . 2>/dev/null || sync || die sync
+trap - EXIT
 echo done
 `
 

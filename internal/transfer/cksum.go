@@ -11,7 +11,7 @@ var cksumTable = func() (t [256]uint32) {
 	for i := range t {
 		c := uint32(i) << 24
 		for range 8 {
-			if c&1<<31 != 0 {
+			if c&(1<<31) != 0 {
 				c = c<<1 ^ 0x04c11db7
 			} else {
 				c <<= 1

@@ -39,7 +39,7 @@ u=$(id -u)
 say uid $u
 t=$(tar --version 2>&1); case $t in *GNU*) t=gnu ;; *usy[bB]ox*) t=busybox ;; *bsdtar*) t=bsd ;; *) t=none; command -v tar >/dev/null 2>&1 && t=other ;; esac
 say tar $t
-for s in sha256sum shasum cksum none; do command -v $s >/dev/null 2>&1 && break; done
+for s in sha256sum shasum sha256 cksum none; do command -v $s >/dev/null 2>&1 && break; done
 say sum $s
 P='%y %m %s %T@ %u %g %n %D:%i %b %p\0%l\0'; export P
 if find / -maxdepth 0 -printf '' 2>/dev/null; then S=gnu
@@ -79,7 +79,7 @@ type outlook struct {
 	base     string // yes, denied, file; empty where it is not there
 	uid      int
 	tar      string // gnu, busybox, bsd, other, none
-	sum      string // the tool that computes digests: sha256sum, shasum, cksum
+	sum      string // the tool that computes digests: sha256sum, shasum, sha256 (of the BSDs), cksum
 	find     string // gnu, c, f, none: how entries are told
 	writable bool
 	users    map[string]bool // of those asked for, they that are known

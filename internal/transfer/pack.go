@@ -111,6 +111,11 @@ func (k *pack) sum(name string, sum digest) {
 		fmt.Fprintf(&k.check, "v %s %s\n", text, tasks.Quote("t/"+name))
 		return
 	}
+	if k.verify == "sha256" {
+		k.names.WriteString("t/" + name + "\x00")
+		k.sums.WriteString(text + " t/" + name + "\n")
+		return
+	}
 	k.sums.WriteString(text + "  t/" + name + "\n")
 }
 

@@ -277,7 +277,7 @@ func (d *pushing) stream(ctx context.Context, count *counter) error {
 	if d.NoVerify {
 		verify = ""
 	} else if verify == "none" {
-		return &Failure{Kind: scheduler.KindNoShell, Text: "the host has no sha256sum, shasum or cksum to compare files with; --no-verify does without"}
+		return &Failure{Kind: scheduler.KindNoShell, Text: "the host has no sha256sum, shasum, sha256 or cksum to compare files with; --no-verify does without"}
 	}
 	mk := yes(d.out.dst == "none" && d.tree.folder)
 	r, w := io.Pipe()

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -29,13 +30,14 @@ type sftpPut struct {
 
 	mu     sync.Mutex
 	inTree map[string]bool // files that were sent, by their names
+	own    time.Time       // what the folder's own time is to be, once the stage is gone
 }
 
 // maxContent bounds how much content of files for one host is in memory.
 const maxContent = 2 << 20
 
 // streamBySFTP is stream by SFTP.
-func (d *pushing) streamBySFTP(ctx context.Context, count *counter) (err error) {
+func (d *pushing) streamBySFTP(ctx context.Context, count *counter) error {
 	base := d.plan.base
 	if d.out.dst == "none" && d.tree.folder {
 		if err := d.far.sftp.MkdirAll(ctx, base, 0o755); err != nil {
@@ -49,12 +51,15 @@ func (d *pushing) streamBySFTP(ctx context.Context, count *counter) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { st.close(ctx, err) }()
 	p := &sftpPut{d: d, count: count, stage: st.name, room: semaphore.NewWeighted(maxContent), inTree: map[string]bool{}}
-	if err := p.fill(ctx); err != nil {
-		return err
+	if err = p.fill(ctx); err == nil {
+		err = p.apply(ctx)
 	}
-	return p.apply(ctx)
+	st.close(ctx, err)
+	if err == nil && !p.own.IsZero() {
+		err = p.failed(ctx, "time", 0, d.far.sftp.Chtimes(ctx, base, p.own, p.own))
+	}
+	return err
 }
 
 // failed says what an operation on an entry came to.
@@ -361,6 +366,12 @@ func (p *sftpPut) step(ctx context.Context, s *step, name string) error {
 		return p.failed(ctx, "owner", 0, p.chown(ctx, s.arg, there))
 	case toTouch:
 		when := seconds(s.time.Unix())
+		if name == "." {
+			p.mu.Lock()
+			p.own = when
+			p.mu.Unlock()
+			return nil
+		}
 		return p.failed(ctx, "time", 0, sftp.Chtimes(ctx, there, when, when))
 	}
 	return nil // holes were never filled

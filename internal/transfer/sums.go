@@ -12,7 +12,7 @@ import (
 // folder, $3 the tool.
 const sumsScript = `case $2 in /*) b=$2 ;; *) b=./$2 ;; esac
 cd "$b" || exit 3
-case $3 in shasum) xargs -0 shasum -a 256 -- ;; *) xargs -0 sha256sum -- ;; esac
+case $3 in shasum) xargs -0 shasum -a 256 -- ;; sha256) xargs -0 sha256 -r -- ;; *) xargs -0 sha256sum -- ;; esac
 exit 0
 `
 
@@ -29,7 +29,7 @@ func (f *far) digests(ctx context.Context, base, tool string, names []string) (m
 		}
 	}
 	sums := make(map[string]digest, len(names))
-	if tool != "sha256sum" && tool != "shasum" || list.Len() == 0 {
+	if tool != "sha256sum" && tool != "shasum" && tool != "sha256" || list.Len() == 0 {
 		return sums, nil
 	}
 	p := &sumsParser{sums: sums}
@@ -42,7 +42,7 @@ func awkward(name string) bool {
 	return strings.IndexFunc(name, func(r rune) bool { return r < ' ' || r == '\\' || r == 0x7f }) >= 0
 }
 
-// sumsParser reads lines of a digest, two characters, and a name.
+// sumsParser reads lines of a digest, one or two characters, and a name.
 type sumsParser struct {
 	sums map[string]digest
 	rest []byte
@@ -75,6 +75,6 @@ func (p *sumsParser) line(line []byte) {
 	if _, err := hex.Decode(sum[:], line[:digits]); err != nil {
 		return
 	}
-	name := strings.TrimPrefix(string(line[digits+2:]), "./")
-	p.sums[name] = sum
+	name := strings.TrimLeft(string(line[digits:digits+2]), " *") + string(line[digits+2:])
+	p.sums[strings.TrimPrefix(name, "./")] = sum
 }
