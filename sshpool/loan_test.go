@@ -2,6 +2,7 @@ package sshpool
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
@@ -187,6 +188,44 @@ func TestLoanProofs(t *testing.T) {
 		}
 		if err == nil && key.PublicKey().Verify(c.data, sig) != nil {
 			t.Errorf("%s: a wrong signature", c.name)
+		}
+	}
+}
+
+// TestLoginKey gives what signs for one more login, of the key that logged in: from
+// a file or an agent; none where that was no key.
+func TestLoginKey(t *testing.T) {
+	s := sshtest.OpenSSH(t, sshtest.Password("geheim"))
+	target := realTarget(t, s)
+	raw, err := os.ReadFile(s.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.ParseRawPrivateKey(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, auth := range map[string]*Auth{
+		"file":     {Keys: []string{s.KeyFile}},
+		"agent":    {AgentSocket: keyAgent(t, nil, *key.(*ed25519.PrivateKey))},
+		"password": {Password: func(context.Context) (string, error) { return "geheim", nil }},
+	} {
+		target.Auth = auth
+		t.Cleanup(func() { auth.Close() })
+		c := mustDial(t, target)
+		got := c.LoginKey()
+		if name == "password" {
+			if got != nil {
+				t.Errorf("%s: %v", name, got)
+			}
+			continue
+		}
+		if got == nil || !bytes.Equal(got.PublicKey().Marshal(), s.Signer.PublicKey().Marshal()) {
+			t.Fatalf("%s: %v", name, got)
+		}
+		sig, err := got.Sign(rand.Reader, []byte("data"))
+		if err != nil || got.PublicKey().Verify([]byte("data"), sig) != nil {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

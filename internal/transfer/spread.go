@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,12 @@ type Spread struct {
 	Seeds  int // hosts that get a file from here, at least 1
 	Fanout int // hosts that one serves at once, at least 1
 	By     SpreadWay
+
+	stall time.Duration // instead of stallLimit, if not 0
 }
+
+// limit is how long no bytes may arrive before a copy, or a wait, is given up.
+func (s *Spread) limit() time.Duration { return cmp.Or(s.stall, stallLimit) }
 
 // spreadings are the files that are spread, by their names here.
 type spreadings struct {
@@ -53,7 +59,7 @@ func (s *spreadings) of(name string, how *Spread) *spreading {
 		s.open = make(map[string]*spreading)
 	}
 	if s.open[name] == nil {
-		s.open[name] = &spreading{plan: spreadPlan{seeds: how.Seeds, fanout: how.Fanout}, changed: make(chan struct{})}
+		s.open[name] = &spreading{how: how, plan: spreadPlan{seeds: how.Seeds, fanout: how.Fanout}, changed: make(chan struct{})}
 	}
 	return s.open[name]
 }
@@ -70,6 +76,7 @@ func (s *spreadings) close() {
 // spreading is one file on its way. The hosts' goroutines share it; what is
 // decided is decided by the plan.
 type spreading struct {
+	how     *Spread
 	mu      sync.Mutex
 	plan    spreadPlan
 	changed chan struct{} // closed, and made anew, when something was told to the plan
@@ -88,7 +95,7 @@ func (s *spreading) tell(f func(p *spreadPlan)) {
 // arrived notes that bytes have arrived somewhere.
 func (s *spreading) arrived() { s.alive.Store(time.Now().UnixNano()) }
 
-// stallLimit is how long no bytes may arrive before a copy, or a wait, is given up.
+// stallLimit is how long that is where nothing else was said.
 const stallLimit = 30 * time.Second
 
 // turn waits until a host may have the file. The error is that ctx has ended.
@@ -105,12 +112,12 @@ func (s *spreading) turn(ctx context.Context, t *tries) (turn, error) {
 		if last := time.Unix(0, s.alive.Load()); last.After(since) {
 			since = last
 		}
-		timer := time.NewTimer(max(time.Until(since.Add(stallLimit)), 0) + time.Millisecond)
+		timer := time.NewTimer(max(time.Until(since.Add(s.how.limit())), 0) + time.Millisecond)
 		select {
 		case <-changed:
 		case <-timer.C:
 			last := time.Unix(0, s.alive.Load())
-			t.late = time.Since(last) >= stallLimit && time.Since(began) >= stallLimit
+			t.late = time.Since(last) >= s.how.limit() && time.Since(began) >= s.how.limit()
 		case <-ctx.Done():
 			timer.Stop()
 			return turn{}, canceled(ctx)

@@ -93,6 +93,56 @@ func TestSpreadStopped(t *testing.T) {
 	}
 }
 
+// TestSpreadStalled has a host that serves hang, or go down, in the middle: the
+// other gets the file from here, and nothing of the first try is left.
+func TestSpreadStalled(t *testing.T) {
+	for _, how := range []string{"hangs", "goes down"} {
+		t.Run(how, func(t *testing.T) {
+			s := newSpreadHosts(t, slowSSH(t), nil)
+			h := s.hosts[1]
+			spread, want := &Spread{Seeds: 1, Fanout: 1, By: SpreadKey, stall: 3 * time.Second}, "nothing came from web01 for 3s"
+			var watching sync.WaitGroup
+			between := func() {}
+			if how == "goes down" {
+				spread.stall, want = time.Minute, "web01 cannot serve others: connection lost"
+				between = func() {
+					watching.Go(func() {
+						h.lands(t)
+						s.hosts[0].Stop()
+					})
+				}
+			}
+			s.push(testContext(t), &Push{Spread: spread}, between)
+			watching.Wait()
+			s.log()
+			s.hosts = s.hosts[1:]
+			s.settled()
+			if h.err == nil && (h.did.From != "" || !strings.HasPrefix(h.did.Direct, want)) {
+				t.Errorf("from %q, direct %q, want %q", h.did.From, h.did.Direct, want)
+			}
+		})
+	}
+}
+
+// TestSpreadWaits does not wait for a host that gets the file from here and does
+// not come on.
+func TestSpreadWaits(t *testing.T) {
+	s := &spreading{how: &Spread{stall: 50 * time.Millisecond}, plan: spreadPlan{seeds: 1, fanout: 1}, changed: make(chan struct{})}
+	if got, err := s.turn(testContext(t), &tries{}); err != nil || got.kind != turnSeed {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got, err := s.turn(testContext(t), &tries{}); err != nil || got.kind != turnDirect || !strings.HasPrefix(got.why, "nothing came on") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	ctx, cancel := context.WithCancel(testContext(t))
+	cancel()
+	s.how.stall = time.Hour
+	var e *sshpool.Error
+	if _, err := s.turn(ctx, &tries{}); !errors.As(err, &e) || e.Kind != sshpool.KindCanceled {
+		t.Errorf("canceled: %v", err)
+	}
+}
+
 // cut has all connections of this side end at once when it is called.
 func (s *spreadHosts) cut() func() {
 	var mu sync.Mutex

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"fleet/internal/event"
 	"fleet/internal/sshtest"
@@ -210,6 +214,118 @@ func TestSpread(t *testing.T) {
 				t.Errorf("this side sent %.2f copies", copies)
 			}
 		})
+	}
+}
+
+// TestSpreadSharedHome has hosts whose user has one home, as on NFS: many change
+// one authorized_keys at once.
+func TestSpreadSharedHome(t *testing.T) {
+	s := newSpreadHosts(t, nil)
+	one := s.hosts[0]
+	one.Stop()
+	shared := sshtest.OpenSSH(t, sshtest.Listen("127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4", "127.0.1.5"), sshtest.HomeKeys())
+	known, err := hostkeys.Load(shared.KnownHosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth := &sshpool.Auth{Keys: []string{shared.KeyFile}}
+	t.Cleanup(func() { auth.Close() })
+	s.hosts = nil
+	for i, a := range shared.Addresses {
+		h := &spreadHost{Server: shared, name: fmt.Sprintf("web%02d", i+1), dst: t.TempDir()}
+		h.target = sshpool.Target{Address: a, Port: shared.Port, User: shared.User, Auth: auth, HostKeys: &hostkeys.Policy{Index: known}}
+		// With options of its own, and a key of somebody else, and no newline at the end.
+		h.keys = h.authorizedKeys(t)
+		s.hosts = append(s.hosts, h)
+	}
+	text := append([]byte("# mine\n\n"), s.hosts[0].keys...)
+	text = append(text, `no-pty,command="echo \"it's\"" ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl a fleet-spread-other`...)
+	file := filepath.Join(shared.Dir, ".ssh/authorized_keys")
+	if err := errors.Join(os.WriteFile(file, text, 0o640), os.Chmod(file, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range s.hosts {
+		h.keys = text
+	}
+	s.push(testContext(t), &Push{Spread: &Spread{Seeds: 1, Fanout: 4, By: SpreadKey}}, func() {})
+	s.log()
+	s.settled()
+	for _, h := range s.hosts[1:] {
+		if h.err == nil && h.did.From == "" {
+			t.Errorf("%s: direct %q", h.name, h.did.Direct)
+		}
+	}
+	if fi, err := os.Stat(file); err != nil || fi.Mode() != 0o640 {
+		t.Errorf("authorized_keys: %v, %v", fi.Mode(), err)
+	}
+}
+
+// TestSpreadNoKeys serves a host whose user has no ~/.ssh: it has none afterwards.
+func TestSpreadNoKeys(t *testing.T) {
+	s := newSpreadHosts(t, nil, []sshtest.Option{sshtest.Password("geheim")})
+	h := s.hosts[1]
+	h.target.Auth = &sshpool.Auth{Password: func(context.Context) (string, error) { return "geheim", nil }}
+	if err := os.RemoveAll(filepath.Join(h.Dir, ".ssh")); err != nil {
+		t.Fatal(err)
+	}
+	s.push(testContext(t), &Push{Spread: &Spread{Seeds: 1, Fanout: 1, By: SpreadKey}}, func() {})
+	s.log()
+	if h.err != nil || h.did.From != "web01" {
+		t.Errorf("from %q, direct %q, %v", h.did.From, h.did.Direct, h.err)
+	}
+	if _, err := os.Lstat(filepath.Join(h.Dir, ".ssh")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is a ~/.ssh: %v", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(h.dst, "big.iso")); err != nil || !bytes.Equal(got, s.data) {
+		t.Errorf("another file: %d bytes, %v", len(got), err)
+	}
+	// A password cannot be lent.
+	s.push(testContext(t), &Push{Checksum: true, Backup: true, Spread: &Spread{Seeds: 1, Fanout: 1, By: SpreadAgent}}, func() {
+		if err := os.Remove(filepath.Join(h.dst, "big.iso")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if h.err != nil || h.did.Direct != "its login is not by a key that could be lent" {
+		t.Errorf("from %q, direct %q, %v", h.did.From, h.did.Direct, h.err)
+	}
+}
+
+// TestSpreadTree spreads the large files of a tree and keeps what is replaced.
+func TestSpreadTree(t *testing.T) {
+	s := newSpreadHosts(t, nil, nil)
+	tree := filepath.Join(s.dir, "tree")
+	write(t, tree, map[string]string{"a/small": "text", "b": "dir"})
+	f, err := os.Create(filepath.Join(tree, "b/big one's.iso"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := bytes.Repeat(s.data[:1<<20], 1)
+	for range largeSize>>20 + 1 {
+		if _, err := f.Write(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	age(t, tree)
+	s.file = tree
+	s.push(testContext(t), &Push{Spread: &Spread{Seeds: 1, Fanout: 1, By: SpreadKey}}, func() {})
+	s.log()
+	for _, h := range s.hosts {
+		if h.err != nil {
+			t.Fatal(h.err)
+		}
+		if diff := cmp.Diff(listing(t, s.dir+"/tree"), listing(t, h.dst+"/tree")); diff != "" {
+			t.Errorf("%s: the tree differs:\n%s", h.name, diff)
+		}
+		s.clean(h, 1)
+	}
+	if h := s.hosts[1]; h.did.From != "web01" || h.did.Sent != 2 {
+		t.Errorf("from %q, direct %q, sent %d", h.did.From, h.did.Direct, h.did.Sent)
+	}
+	if copies := float64(s.sent.Load()) / largeSize; copies > 1.3 {
+		t.Errorf("this side sent %.2f copies", copies)
 	}
 }
 

@@ -182,7 +182,7 @@ func (c *copying) send(ctx context.Context, stage, command string) error {
 	case ctx.Err() != nil:
 		return canceled(ctx)
 	case context.Cause(watched) == errStalled:
-		return faulty(faultEither, "nothing came from %s for %v", c.from.host, stallLimit)
+		return faulty(faultEither, "nothing came from %s for %v", c.from.host, c.d.Spread.limit())
 	case err != nil:
 		return faulty(faultSeed, "%s cannot serve others: %s", c.from.host, strings.TrimPrefix(err.Error(), "exec: "))
 	}
@@ -262,7 +262,7 @@ func (c *copying) watch(ctx context.Context, arrived func(context.Context) (int6
 			if c.came > before {
 				last = time.Now()
 			}
-			if time.Since(last) > stallLimit {
+			if time.Since(last) > c.d.Spread.limit() {
 				cancel(errStalled)
 			}
 		}
@@ -313,7 +313,7 @@ func (c *copying) relay(ctx context.Context, temp string) error {
 	case ctx.Err() != nil:
 		return canceled(ctx)
 	case context.Cause(watched) == errStalled:
-		return faulty(faultEither, "nothing came from %s for %v", name, stallLimit)
+		return faulty(faultEither, "nothing came from %s for %v", name, c.d.Spread.limit())
 	case readErr != nil && !errors.Is(readErr, io.ErrClosedPipe):
 		return faulty(faultSeed, "%s cannot serve others: %v", name, readErr)
 	case err != nil:

@@ -121,21 +121,24 @@ staged= lent= made= dir= locked=
 lock() {
 	i=0
 	until mkdir "$lock" 2>/dev/null; do
+		[ -z "$(find "$lock" -prune -mmin +1 2>/dev/null)" ] || rmdir "$lock" 2>/dev/null # of a host that went down
 		i=$((i + 1)); [ $i -le 10 ] || return 1
 		sleep 1
 	done
 	locked=1
 }
 unlock() { [ -z "$locked" ] || rmdir "$lock"; locked=; }
+longer() { [ $(($(wc -c <"$2") - $(wc -c <"$1"))) = $length ]; } # no disk was full
 lend() {
 	now=$(date +%s) || no date
 	end=$(date -d "@$((now + life))" +%Y%m%d%H%M%S 2>/dev/null) || end=$(date -r "$((now + life))" +%Y%m%d%H%M%S 2>/dev/null) || no date
 	line="$front,expiry-time=\"$end\",$rest $mark"
+	length=$(($(printf '%s\n' "$line" | wc -c)))
 	[ -d "$d" ] || { mkdir "$d" && dir=1; } || no home
 	lock || no lock
 	if [ -e "$f" ] || [ -L "$f" ]; then
 		[ -f "$f" ] && [ ! -L "$f" ] && [ -O "$f" ] && [ -w "$f" ] && cp -p "$f" "$new" || no keys
-		{ printf '%s\n' "$line" && cat "$f"; } >"$new" || no keys
+		{ printf '%s\n' "$line" && cat "$f"; } >"$new" && longer "$f" "$new" || no keys
 	else
 		made=1
 		printf '%s\n' "$line" >"$new" || no keys
@@ -147,12 +150,13 @@ lend() {
 unlend() {
 	[ -n "$lent" ] || return 0
 	lent=
-	grep -qF "$mark" "$f" || return 0
-	lock
+	lock # or without: it must go
+	n=$(grep -nF "$mark" "$f" | head -n 1); n=${n%%:*}
+	[ -n "$n" ] || return 0
 	cp -p "$f" "$new" || return 1
-	IFS= read -r first <"$f"
-	if [ "$first" = "$line" ]; then
-		tail -c "+$((${#line} + 2))" "$f" >"$new" || return 1
+	before=0; [ $n = 1 ] || before=$(($(head -n $((n - 1)) "$f" | wc -c)))
+	if [ "$(sed -n "${n}p" "$f")" = "$line" ]; then
+		{ [ $before = 0 ] || head -c $before "$f"; tail -c "+$((before + length + 1))" "$f"; } >"$new" && longer "$new" "$f" || return 1
 	else
 		grep -vF "$mark" "$f" >"$new"; [ $? -le 1 ] || return 1
 	fi
