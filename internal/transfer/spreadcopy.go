@@ -175,9 +175,13 @@ func (c *copying) send(ctx context.Context, stage, command string) error {
 	})
 	defer stop()
 	var out bytes.Buffer
+	only := "" // hosts with one home, and one host key, have several of these let in
+	if c.d.Spread.By == SpreadKey {
+		only = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(c.key.Signer.PublicKey())))
+	}
 	server := far{conn: h.conn, lend: h.loan, supervised: true}
 	res, err := server.script(watched, nonce(), serveScript,
-		[]string{c.from.path, known, keyAlgorithms(host), c.key.User, port, address, command}, nil, &out)
+		[]string{c.from.path, known, keyAlgorithms(host), c.key.User, port, address, command, only}, nil, &out)
 	switch {
 	case ctx.Err() != nil:
 		return canceled(ctx)

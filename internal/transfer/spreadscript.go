@@ -75,15 +75,18 @@ func readServing(text string) serving {
 // file that is there as long as ssh runs; nothing else is read of what is set up
 // on the host, and nothing is asked. $1 is the nonce, $2 the file, $3 a line of
 // known_hosts, $4 the algorithms of its key, $5 the user, $6 the port, $7 the
-// address, $8 the command.
+// address, $8 the command, $9 the public half of the only key to try; empty: any
+// of the agent's.
 const serveScript = `umask 077
 [ -f "$2" ] && [ -r "$2" ] || { echo "no file"; exit 0; }
 d=$(mktemp -d "${TMPDIR:-/tmp}/fleet-XXXXXXXX") || { echo "no folder"; exit 0; }
 trap 'rm -rf "$d"' 0; trap 'exit 1' HUP INT TERM
-printf '%s\n' "$3" >"$d/known" || { echo "no folder"; exit 0; }
+printf '%s\n' "$3" >"$d/known" && printf '%s\n' "$9" >"$d/key.pub" || { echo "no folder"; exit 0; }
+only=yes id=-i$d/key.pub
+[ -n "$9" ] || only=no id=-oIdentityFile=none
 ssh -F /dev/null -a -x -T -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$d/known" \
 	-o GlobalKnownHostsFile=/dev/null -o HostKeyAlias=` + targetAlias + ` -o HostKeyAlgorithms="$4" -o CheckHostIP=no \
-	-o PreferredAuthentications=publickey -o IdentityFile=none -o ControlPath=none -o ClearAllForwardings=yes \
+	-o PreferredAuthentications=publickey "$id" -o IdentitiesOnly=$only -o ControlPath=none -o ClearAllForwardings=yes \
 	-o ConnectTimeout=10 -o ServerAliveInterval=10 -o ServerAliveCountMax=3 -o LogLevel=ERROR \
 	-l "$5" -p "$6" -- "$7" "$8" <"$2" >/dev/null 2>"$d/said"
 r=$?
