@@ -247,7 +247,11 @@ func (m *memFS) move(from, to string) error {
 	if err := m.makeable(to); err != nil {
 		return err
 	}
-	for _, name := range m.below(from) {
+	var inside []string
+	if m.files[from].mode.IsDir() {
+		inside = m.below(from)
+	}
+	for _, name := range inside {
 		m.files[to+strings.TrimPrefix(name, from)] = m.files[name]
 		delete(m.files, name)
 	}
