@@ -20,9 +20,10 @@ type spreadFlags struct {
 }
 
 // spreadHelp is what the help of push says of them.
-const spreadHelp = `With --spread N only N hosts get files of 8 MiB and more from here, and the
-others from hosts that have them, for lines that are thin on this side. Every
-copy is compared with the SHA-256 of the file here. --spread-by says how:
+const spreadHelp = `With --spread N only N hosts get large files (8 MiB; in a tree 64 MiB) from
+here, and the others from hosts that have them, for lines that are thin on this
+side. Every copy is compared with the SHA-256 of the file here. --spread-by says
+how:
 
   key    The host that has the file runs ssh to the other. A key that is made
          for this one copy, and whose private half stays here, may write one
