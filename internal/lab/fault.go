@@ -202,5 +202,6 @@ func faults() []fault {
 	all = append(all, channelFaults()...)
 	all = append(all, commandFaults()...)
 	all = append(all, fileFaults()...)
+	all = append(all, nameFaults()...)
 	return all
 }

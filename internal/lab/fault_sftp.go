@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math/rand/v2"
+	"strings"
 )
 
 // fileFaults go wrong where files are moved.
@@ -147,4 +148,35 @@ func garble(_ *session, m []byte) []byte {
 		}
 	}
 	return append(append([]byte{kinds[rand.IntN(len(kinds))]}, m[1:5]...), junk...)
+}
+
+// nameFaults are wrong names of files.
+func nameFaults() []fault {
+	return []fault{
+		{"evil-names", "", "folders of two files and more also hold names that lead out of them",
+			func(b *behavior, _ value) { b.sftp.answer = append(b.sftp.answer, evilNames) }},
+	}
+}
+
+// evilNames adds entries to the list of a folder, files and a folder, that no
+// folder can hold.
+func evilNames(_ *session, m []byte) []byte {
+	const name, count = 104, 5 // SSH_FXP_NAME; behind the id
+	if m[0] != name || len(m) < count+4 || binary.BigEndian.Uint32(m[count:]) < 2 {
+		return m
+	}
+	evil := []string{"../evil", "/tmp/evil", "a/../../evil", "..", "", "nul\x00", "sub/x", strings.Repeat("n", 300)}
+	binary.BigEndian.PutUint32(m[count:], binary.BigEndian.Uint32(m[count:])+uint32(len(evil)))
+	for i, e := range evil {
+		m = appendText(appendText(m, e), e)
+		mode := uint32(0o100644)
+		if i == 3 {
+			mode = 0o040755
+		}
+		m = binary.BigEndian.AppendUint32(m, 1|4|8) // size, permissions, times
+		m = binary.BigEndian.AppendUint64(m, 1)
+		m = binary.BigEndian.AppendUint32(m, mode)
+		m = binary.BigEndian.AppendUint64(m, 0)
+	}
+	return m
 }

@@ -112,6 +112,17 @@ func fileProbes() map[Fault]func(p probe) {
 				p.Errorf("read %d bytes, want 100", len(got)-9)
 			}
 		},
+		"evil-names": func(p probe) {
+			c := p.files()
+			list, err := c.ReadDir("/")
+			found := false
+			for _, info := range list {
+				found = found || info.Name() == "/tmp/evil" || info.Name() == "evil" || info.Name() == "../evil"
+			}
+			if err != nil || !found {
+				p.Errorf("%v, %v", list, err)
+			}
+		},
 		"plain-sftp":      without("posix-rename@openssh.com", "hardlink@openssh.com", "fsync@openssh.com"),
 		"no-fsync":        without("fsync@openssh.com"),
 		"no-posix-rename": without("posix-rename@openssh.com"),
