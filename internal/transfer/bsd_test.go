@@ -59,7 +59,7 @@ func TestBSDTools(t *testing.T) {
 	for _, sum := range []string{"sha256", "shasum", "cksum"} {
 		t.Run(sum, func(t *testing.T) {
 			t.Parallel()
-			h := dial(t, sshtest.OpenSSH(t, sshtest.Config("SetEnv PATH="+bsdTools(t, sum))))
+			h := dial(t, sshtest.OpenSSH(t, sshtest.Env("PATH="+bsdTools(t, sum))))
 			src, dst := sample(t), filepath.Join(h.dir, "dst")
 			if did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst, Sync: true}); did.Way != "tar" || did.Sent != 15 || did.NotSynced {
 				t.Errorf("%+v", did)

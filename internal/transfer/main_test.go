@@ -78,7 +78,7 @@ func servers(t *testing.T) map[string]func(*testing.T) *host {
 			if err := os.Remove(filepath.Join(tools, "tar")); err != nil {
 				t.Fatal(err)
 			}
-			return bySFTP(dial(t, sshtest.OpenSSH(t, sshtest.Config("SetEnv PATH="+tools))))
+			return bySFTP(dial(t, sshtest.OpenSSH(t, sshtest.Env("PATH="+tools))))
 		},
 	}
 }
@@ -120,7 +120,7 @@ func sftpShell(t *testing.T) string {
 
 // busybox is a host that has nothing but busybox, the shell included.
 func busybox(t *testing.T) *host {
-	return dial(t, sshtest.OpenSSH(t, sshtest.Config("SetEnv PATH="+busyboxTools(t))))
+	return dial(t, sshtest.OpenSSH(t, sshtest.Env("PATH="+busyboxTools(t))))
 }
 
 // busyboxTools is a folder with the tools that are needed, all of busybox.

@@ -162,7 +162,7 @@ func liar(t *testing.T) (h *host, lie func(find, tar string)) {
 			}
 		}
 	}
-	h = dial(t, sshtest.OpenSSH(t, sshtest.Config("SetEnv PATH="+dir+":/usr/bin:/bin")))
+	h = dial(t, sshtest.OpenSSH(t, sshtest.Env("PATH="+dir+":/usr/bin:/bin")))
 	h.tools = dir
 	return h, lie
 }
