@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -39,9 +40,10 @@ func TestBecomeReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(status int, args ...string) (out, told string) {
+	fleet := func(status int, lines string, args ...string) (out, told string) {
 		t.Helper()
-		cmd := exec.Command(exe, append([]string{"run", "-i", hosts, "-vv"}, args...)...)
+		cmd := exec.Command(exe, args...)
+		cmd.Stdin = strings.NewReader(lines)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "FLEET_SSH_CONFIG=none", "GORACE=" + noSleepAtExit}
 		var o, e bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &o, &e
@@ -53,6 +55,9 @@ func TestBecomeReal(t *testing.T) {
 			t.Errorf("%v shows the password:\n%s", args, all)
 		}
 		return o.String(), e.String()
+	}
+	run := func(status int, args ...string) (out, told string) {
+		return fleet(status, "", append([]string{"run", "-i", hosts, "-vv"}, args...)...)
 	}
 	out, _ := run(0, "all", "--", "id -un")
 	for _, want := range []string{"web: root\n", "db: ben\n", "own: ann\n"} {
@@ -77,7 +82,26 @@ func TestBecomeReal(t *testing.T) {
 	}
 	_, told = run(4, "-b", "--become-timeout", "1ns", "--become-pass-file", secret, "own", "--", "id -un")
 	holds(t, told, "own: timeout in become after 1ns", "--become-timeout gives it longer")
+	becomesInShell(t, dir, hosts, fleet)
 	tellsNothing(t, dir, password)
+}
+
+// becomesInShell sends scripts and input as other users.
+func becomesInShell(t *testing.T, dir, hosts string, fleet func(status int, lines string, args ...string) (out, told string)) {
+	t.Helper()
+	script, input := filepath.Join(dir, "who am i.sh"), filepath.Join(dir, "input")
+	if err := errors.Join(os.WriteFile(script, []byte(`echo "$1 $(id -un) in $PWD"`), 0o600), os.WriteFile(input, []byte("one\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	home, _ := fleet(0, "cd ~ben && pwd\n", "shell", "-i", hosts, "db")
+	home = strings.TrimSpace(strings.TrimPrefix(home, "db: "))
+	lines := fmt.Sprintf(":cd /usr\n:script '%s' I\n:cd ~ben\n:script '%s' me\n:stdin '%s' cat; id -un; pwd\n", script, script, input)
+	for host, who := range map[string]string{"web": "root", "db": "ben"} {
+		want := fmt.Sprintf("%[1]s: I %[2]s in /usr\n%[1]s: me %[2]s in %[3]s\n%[1]s: one\n%[1]s: %[2]s\n%[1]s: %[3]s\n", host, who, home)
+		if out, told := fleet(0, lines, "shell", "-i", hosts, host); out != want {
+			t.Errorf("%q, want %q\n%s", out, want, told)
+		}
+	}
 }
 
 // tellsNothing fails the test where a file below dir holds the secret.

@@ -54,16 +54,24 @@ func (f *commandFlags) payload(e *env, args []string) (string, error) {
 	if f.script == "" {
 		return text, nil
 	}
-	script, err := f.readScript(e)
+	more, err := f.scriptPayload(e, args)
 	if err != nil {
 		return "", usage(fmt.Errorf("--script: %w", err))
 	}
-	f.scriptText = script
-	more, err := remote.Script(script, f.shell, args)
-	if err != nil {
-		return "", usage(fmt.Errorf("--script %s: %w", f.script, err))
-	}
 	return text + more, nil
+}
+
+// scriptPayload is the part of a payload that is the script.
+func (f *commandFlags) scriptPayload(e *env, args []string) (string, error) {
+	var err error
+	if f.scriptText, err = f.readScript(e); err != nil {
+		return "", err
+	}
+	text, err := remote.Script(f.scriptText, f.shell, args)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", f.script, err)
+	}
+	return text, nil
 }
 
 func (f *commandFlags) readScript(e *env) ([]byte, error) {

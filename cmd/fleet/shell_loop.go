@@ -212,12 +212,16 @@ func (b *broadcast) act(ctx context.Context, action shell.Action) (int, error) {
 			return 0, err
 		}
 		again, err := shell.Parse(line)
-		if copied, ok := again.(shell.Copy); ok && err == nil {
-			return b.copies(ctx, copied)
+		if err != nil {
+			return 0, err
 		}
-		return b.command(ctx, line)
+		return b.act(ctx, again)
 	case shell.Copy:
 		return b.copies(ctx, a)
+	case shell.Script:
+		return b.script(ctx, a)
+	case shell.Input:
+		return b.input(ctx, a)
 	case shell.Change, shell.Failed, shell.Start:
 		return exitOK, b.target(ctx, action)
 	case shell.Dir:

@@ -2,12 +2,16 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"fleet/internal/sshtest"
 )
@@ -32,6 +36,10 @@ func TestShellReal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			script, input := filepath.Join(dir, "up.sh"), filepath.Join(dir, "input")
+			if err := errors.Join(os.WriteFile(script, []byte("echo \"$1 at $PWD\"\n"), 0o600), os.WriteFile(input, []byte(strings.Repeat("x\n", 100_000)), 0o600)); err != nil {
+				t.Fatal(err)
+			}
 			cmd := exec.Command(exe, "shell", "-o", "live", "all")
 			cmd.Env = append(os.Environ(), "FLEET_INVENTORY="+file, "TERM=xterm-256color", "HOME="+dir, "XDG_STATE_HOME=")
 			const prompt = "web[01-02] (2)> "
@@ -43,6 +51,8 @@ func TestShellReal(t *testing.T) {
 				turn{"interrupted", ""},
 				turn{"> ", "pwd\r"},
 				turn{"> ", "echo from $SSH_CONNECTION\r"},
+				turn{"> ", ":script " + dir + "/u\t 'it is'\r"},
+				turn{"> ", ":stdin " + input + " echo lines $(wc -l)\r"},
 				turn{"> ", ":cd /no/such/folder\r"},
 				turn{"> ", "false; echo ran\r"},
 				turn{"> ", "\x04"},
@@ -56,7 +66,7 @@ func TestShellReal(t *testing.T) {
 			if len(from) != 2 {
 				t.Errorf("4 commands of 2 hosts came over %d connections, want 2: %v", len(from), from)
 			}
-			holds(t, screen, "canceled 2", "web01: "+dir, "web02: "+dir, "/no/such/folder")
+			holds(t, screen, "canceled 2", "web01: "+dir, "web02: "+dir, "web01: it is at "+dir, "web02: lines 100000", "/no/such/folder")
 			if strings.Contains(screen, "web01: ran") {
 				t.Errorf("a command ran outside of its folder:\n%s", screen)
 			}
@@ -92,6 +102,42 @@ func TestShellInterruptedPipe(t *testing.T) {
 		for _, c := range h.Stats().Commands {
 			if c == "echo after" {
 				t.Errorf("%s ran what came after the interrupt", h.Name)
+			}
+		}
+	}
+}
+
+// TestShellPipeNobodyWrites interrupts a shell that waits for the other end of a
+// pipe with a name.
+func TestShellPipeNobodyWrites(t *testing.T) {
+	for _, line := range []string{":stdin pipe cat", ":script pipe"} {
+		cmd, l := shellCommand(t, lab3, "-v", "web")
+		cmd.Dir = t.TempDir()
+		if err := syscall.Mkfifo(filepath.Join(cmd.Dir, "pipe"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stdin = strings.NewReader(line + "\necho after\n")
+		told, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() }) //nolint:errcheck // the status tells
+		if _, err := told.Read(make([]byte, 1)); err != nil {              // it tells the line that it carries out
+			t.Fatal(err)
+		}
+		interrupt(t, cmd)
+		rest, _ := io.ReadAll(told)
+		err = cmd.Wait()
+		late.Stop()
+		if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+			t.Errorf("%s: status %d, %v, want %d\n%s", line, code, err, exitInterrupted, rest)
+		}
+		for _, h := range l.Hosts() {
+			if sent := h.Stats().Commands; len(sent) > 0 {
+				t.Errorf("%s: %s was sent %q", line, h.Name, sent)
 			}
 		}
 	}

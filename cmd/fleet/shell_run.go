@@ -15,22 +15,30 @@ import (
 
 // command runs one line on the target set.
 func (b *broadcast) command(ctx context.Context, line string) (int, error) {
-	sink, err := b.o.show.sink(b.e)
-	if err != nil {
-		return 0, err
-	}
-	hosts := b.session.Hosts()
-	req := engine.Request{
-		Kept: b.kept, Hosts: hosts, Command: b.session.Compose(line), How: b.how, Become: b.become, Timeout: b.o.timeout,
-		MaxOutput: b.o.show.maxOutput.bytes, Keep: render.NeedsCaptures(b.o.show.output),
-	}
 	stop := newInterrupts()
 	defer close(stop.done)
-	status, err := b.carry(ctx, req, sink, stop, line)
+	status, err := b.send(ctx, b.request(b.session.Compose(line)), stop, line)
 	if err == nil && shell.LostCd(line) {
 		b.say("fleet: hint: what cd does ends with its line; ':cd DIR' stays")
 	}
 	return status, err
+}
+
+// request asks for command on the target set, as the settings say.
+func (b *broadcast) request(command string) engine.Request {
+	return engine.Request{
+		Kept: b.kept, Hosts: b.session.Hosts(), Command: command, How: b.how, Become: b.become, Timeout: b.o.timeout,
+		MaxOutput: b.o.show.maxOutput.bytes, Keep: render.NeedsCaptures(b.o.show.output),
+	}
+}
+
+// send is carry with the output that is chosen.
+func (b *broadcast) send(ctx context.Context, req engine.Request, stop *interrupts, line string) (int, error) {
+	sink, err := b.o.show.sink(b.e)
+	if err != nil {
+		return 0, err
+	}
+	return b.carry(ctx, req, sink, stop, line)
 }
 
 // carry carries out req for a line that was typed.

@@ -7,13 +7,17 @@ import (
 
 // Complete gives line with as much added at pos, a byte offset, as all that
 // could stand there have alike. named gives the hosts and groups whose names
-// begin with a prefix, modes are those of :output. It says false where there is
-// nothing to add.
+// begin with a prefix, modes are those of :output; names of this machine's files
+// are looked up. It says false where there is nothing to add.
 func Complete(line string, pos int, named func(prefix string) []string, modes []string) (string, int, bool) {
 	before, after := line[:pos], line[pos:]
 	text := strings.TrimLeft(before, " \t")
 	if text == "" {
 		return "", 0, false
+	}
+	if word, ok := fileWord(text); ok {
+		added := quoteMore(alike(files(word)), word)
+		return before + added + after, pos + len(added), added != ""
 	}
 	var offers []string
 	word := ""

@@ -41,13 +41,13 @@ func cleanDir(dir string) string {
 	return "./" + dir
 }
 
-// inDir is the command that runs line in dir. A host that has no such folder
-// runs nothing of line.
-func inDir(dir, line string) string {
+// toDir is what a host's shell does to enter dir, with end behind it. A host that
+// has no such folder does nothing of what follows.
+func toDir(dir, end string) string {
 	if dir == "" {
-		return line
+		return ""
 	}
-	return "cd " + quoteDir(dir) + " || exit; " + line
+	return "cd " + quoteDir(dir) + " || exit" + end
 }
 
 // quoteDir quotes dir but for a leading ~ or ~user, which the host's shell

@@ -114,6 +114,10 @@ The prompt shows the set and how many hosts it has.
   :push SRC... DST, :pull SRC... DSTDIR
                   copy files as fleet push and pull do, also with their flags:
                   :push --delete site /srv
+  :script FILE [ARG...]
+                  run a script of this machine on the hosts, in :cd's DIR
+  :stdin FILE COMMAND
+                  run COMMAND with a file of this machine as its input
   :hosts          name the whole target set
   :status         what the last command came to, and which hosts are connected
   :output FORMAT  show output as live, group, json, jsonl or quiet
@@ -124,7 +128,8 @@ The prompt shows the set and how many hosts it has.
 
 Ctrl-C cancels what runs and comes back to the prompt. Each line is a shell of
 its own on the host: what cd, export or set do ends with the line (:cd stays).
-Commands get no input and no terminal.`
+Commands get no input, but by :stdin, and never a terminal, as vi or top want:
+'fleet ssh HOST' gives one, and 'fleet run --tty' for one command.`
 
 // blanks are what may stand around a line; a pasted one may hold line breaks.
 const blanks = " \t\r\n"
@@ -186,7 +191,7 @@ func change(how How, bare string) (Action, error) {
 }
 
 // Words are those that follow a colon.
-var Words = []string{"again", "cd", "fanout", "help", "hosts", "output", "pull", "push", "quit", "status", "timeout"}
+var Words = []string{"again", "cd", "fanout", "help", "hosts", "output", "pull", "push", "quit", "script", "status", "stdin", "timeout"}
 
 // parseColon reads what stands behind the colon.
 func parseColon(text string) (Action, error) {
@@ -213,6 +218,10 @@ func parseColon(text string) (Action, error) {
 		return parseSetting(word, arg)
 	case "push", "pull":
 		return parseCopy(word, arg, text)
+	case "script":
+		return parseScript(arg, text)
+	case "stdin":
+		return parseInput(arg, text)
 	}
 	return nil, wrong(helpHint, "unknown command :%s", word)
 }

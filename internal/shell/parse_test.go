@@ -94,6 +94,11 @@ func TestHelpNamesEverything(t *testing.T) {
 			t.Errorf(":%s: %v", w, err)
 		}
 	}
+	for line := range strings.Lines(HelpText) {
+		if len(strings.TrimSuffix(line, "\n")) > 80 {
+			t.Errorf("wider than a terminal of 80 columns: %s", line)
+		}
+	}
 }
 
 // FuzzParse wants every line to be an action or an error, a command to be what

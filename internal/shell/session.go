@@ -163,7 +163,11 @@ func (s *Session) Chdir(d Dir) {
 
 // Compose is what is sent to the hosts for a command line: the line itself,
 // behind the way to the session's folder.
-func (s *Session) Compose(line string) string { return inDir(s.dir, line) }
+func (s *Session) Compose(line string) string { return toDir(s.dir, "; ") + line }
+
+// Enter is the way to the session's folder as lines of their own, for a script to
+// follow; empty where it begins there by itself.
+func (s *Session) Enter() string { return toDir(s.dir, "\n") }
 
 // Last is the last command line, as Began was told.
 func (s *Session) Last() (line string, err error) {

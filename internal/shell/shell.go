@@ -5,9 +5,11 @@
 //	parse.go     a line becomes an Action
 //	session.go   the target set, the folder, what the last command came to
 //	dir.go       :cd, and how a command is sent in its folder
+//	copy.go      :push and :pull
+//	script.go    :script and :stdin
 //	status.go    what :status says
 //	source.go    lines from a pipe, with their numbers
 //	keys.go      what a terminal sends, made fit for the line editor
-//	complete.go  the rest of a word, for the Tab key
+//	complete.go  the rest of a word or a file's name, for the Tab key
 //	history.go   lines of earlier sessions, in a file
 package shell
