@@ -63,6 +63,9 @@ func (d *pushing) alone(ctx context.Context) (done bool, err error) {
 	if ch == nil {
 		return false, nil
 	}
+	if d.far.become != nil {
+		return d.staged(ctx, ch)
+	}
 	o := sshpool.PutOptions{Mode: modeOf(ch.Mode), Rates: d.far.rates}
 	if o.UID, o.GID, err = d.ownerNumbers(ctx, ch.Entry); err != nil {
 		return false, err
@@ -103,7 +106,7 @@ func (d *pushing) alone(ctx context.Context) (done bool, err error) {
 // loneFile is the file, if it is one that can go alone.
 func (d *pushing) loneFile() *change {
 	pl := d.plan
-	if len(pl.changes) != 1 || len(pl.deletes) > 0 || len(pl.exchange) > 0 || d.far.become != nil {
+	if len(pl.changes) != 1 || len(pl.deletes) > 0 || len(pl.exchange) > 0 {
 		return nil
 	}
 	ch := pl.changes[0]

@@ -12,17 +12,11 @@ import (
 // stagePrefix begins the names of the folders in which what is sent arrives.
 const stagePrefix = ".fleet-stage."
 
-// putScript takes a stream of pack and puts all in its place. $1 is the nonce, $2
-// the folder, $3 not empty if that is to be made, $4 the tool that compares
-// digests, empty for none, $5 not empty where all is to be on disk before it
-// ends. It writes "done" at the end, or "at STAGE" where it
-// failed; whatever happens, its stage is removed. So are the stages of scripts
-// that were not left that chance, such as by a host that went down.
-const putScript = `n=$1 base=$2 mk=$3 sum=$4 disk=$5
-die() { printf 'at %s\n' "$1"; exit 3; }
-umask 077
-[ -z "$mk" ] || [ -d "$base" ] || (umask 022; mkdir -p -- "$base") || die mkdir
-case $base in /*) ;; *) base=./$base ;; esac
+// enterStage goes to the folder $base and makes the stage $t there, which nobody
+// else can enter: made anew, and removed when the script ends. So are the stages
+// of scripts that were not left that chance, such as by a host that went down.
+// die tells where it failed.
+const enterStage = `case $base in /*) ;; *) base=./$base ;; esac
 cd "$base" || die cd
 for s in .fleet-stage.*/pid; do
 	[ -f "$s" ] && read p <"$s" && [ -n "$p" ] && ! kill -0 "$p" 2>/dev/null && [ ! -d "/proc/$p" ] && rm -rf -- "${s%/pid}"
@@ -34,7 +28,28 @@ trap clean EXIT
 trap 'exit 4' HUP INT TERM PIPE
 mkdir -- "$t" || die stage
 echo $$ >"$t/pid" || die stage
-tar -xpf - -C "$t" || die unpack
+`
+
+// keepWord is the word k, which keeps what has the names that follow under these
+// with "~".
+const keepWord = `k() { for f do
+	if [ -d "$f" ] && [ ! -L "$f" ]; then rm -rf -- "$f~" && mv -- "$f" "$f~" || die backup
+	elif [ -e "$f" ] || [ -L "$f" ]; then
+		[ ! -d "$f~" ] || rm -rf -- "$f~"
+		ln -f -- "$f" "$f~" 2>/dev/null || cp -pP -- "$f" "$f~" || die backup
+	fi; done; }
+`
+
+// putScript takes a stream of pack and puts all in its place. $1 is the nonce, $2
+// the folder, $3 not empty if that is to be made, $4 the tool that compares
+// digests, empty for none, $5 not empty where all is to be on disk before it
+// ends. It writes "done" at the end, or "at STAGE" where it
+// failed; whatever happens, its stage is removed.
+const putScript = `n=$1 base=$2 mk=$3 sum=$4 disk=$5
+die() { printf 'at %s\n' "$1"; exit 3; }
+umask 077
+[ -z "$mk" ] || [ -d "$base" ] || (umask 022; mkdir -p -- "$base") || die mkdir
+` + enterStage + `tar -xpf - -C "$t" || die unpack
 [ -f "$t/apply" ] || die cut
 cd "$t" || die stage
 bad() { grep -v ': OK$' res | head -n 3 >&2; die verify; }
@@ -51,13 +66,7 @@ sha256sum|shasum)
 esac
 [ "$sum" = cksum ] || [ -z "$sum" ] || . ./check
 cd .. || die stage
-k() { for f do
-	if [ -d "$f" ] && [ ! -L "$f" ]; then rm -rf -- "$f~" && mv -- "$f" "$f~" || die backup
-	elif [ -e "$f" ] || [ -L "$f" ]; then
-		[ ! -d "$f~" ] || rm -rf -- "$f~"
-		ln -f -- "$f" "$f~" 2>/dev/null || cp -pP -- "$f" "$f~" || die backup
-	fi; done; }
-r() { rm -rf -- "$@" || die delete; }
+` + keepWord + `r() { rm -rf -- "$@" || die delete; }
 m() { d=$1; shift; mv -f -- "$@" "$d/" || die move; }
 as() { mv -f -- "$1" "$2" || die move; }
 x() {

@@ -315,7 +315,7 @@ func yes(on bool) string {
 // stages say what failed where.
 var stages = map[string]string{
 	"mkdir": "make folder", "cd": "enter folder", "stage": "make a folder for what arrives",
-	"unpack": "unpack", "cut": "unpack", "verify": "compare with what was sent", "backup": "keep what is replaced",
+	"unpack": "unpack", "cut": "unpack", "copy": "copy", "verify": "compare with what was sent", "backup": "keep what is replaced",
 	"move": "put in place", "delete": "delete", "mode": "set mode", "owner": "set owner", "time": "set time", "sync": "write to disk",
 }
 

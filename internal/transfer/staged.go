@@ -1,0 +1,224 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"fleet/scheduler"
+	"fleet/sshpool"
+)
+
+// A large file that root is to have goes in two steps, as root has no SFTP: the
+// login user puts it together in a folder of its own, where an interrupted push
+// can go on, and a script copies it from there as root, compares the copy, which
+// nobody else can reach, with the digest that it was given from here, and puts it
+// in its place.
+
+// stageScript makes a folder of the login user's that nobody else can enter, by
+// the name $2, and in it a file that tells whether others see the same by that
+// name. It writes "in FOLDER". What was left there for a week it removes.
+const stageScript = `umask 077
+[ -n "${HOME-}" ] && cd "$HOME" && mkdir -p .cache/fleet/stage && cd .cache/fleet/stage && chmod 700 . || exit 3
+find . -name '.fleet-*.part' -mtime +7 -exec sh -c 'for f do rm -f "$f"; rmdir "${f%/*}"; done' sh {} + 2>/dev/null
+mkdir -p "$2" && chmod 700 "$2" && printf %s "$1" >"$2/probe-$1" || exit 3
+printf 'in %s\n' "$(pwd -P)/$2"
+`
+
+// seenScript writes what the file $2 holds, if it can be read and the folder $3
+// can be written to.
+const seenScript = `case $3 in /*) b=$3 ;; *) b=./$3 ;; esac
+cd "$b" && [ -w . ] && [ -f "$2" ] && head -c 64 <"$2"
+`
+
+// placeScript puts a copy of the file $4, of $5 bytes, in its place, $3 in the
+// folder $2, if its SHA-256 is $6 by the tool $7. Its owner will be $8, its mode
+// $9, its time $10 and $11 as touch reads it; $12 is not empty where what is
+// replaced is kept, $13 where all is to be on disk before it ends. Whatever
+// happens, nothing else is left in the folder. It writes as putScript does.
+const placeScript = `n=$1 base=$2 name=$3 from=$4 size=$5 want=$6 dig=$7 owner=$8 mode=$9; shift 9
+t1=$1 t2=$2 keep=$3 disk=$4
+die() { printf 'at %s\n' "$1"; exit 3; }
+umask 077
+` + enterStage + keepWord + `mkdir -- "$t/t" && cd "$t/t" || die stage
+[ -f "$from" ] && [ ! -L "$from" ] || die copy
+head -c "$size" <"$from" >"./$name" || die copy
+[ "$dig" != shasum ] || dig='shasum -a 256'
+s=$($dig <"./$name") && [ "${s%% *}" = "$want" ] || die verify
+[ -z "$owner" ] || chown -h -- "$owner" "./$name" || die owner
+chmod "$mode" "./$name" || die mode
+touch -c -d "$t2" "./$name" 2>/dev/null || TZ=UTC0 touch -c -t "$t1" "./$name" || die time
+[ -z "$disk" ] || sync "./$name" 2>/dev/null || sync || die sync
+[ -z "$keep" ] || k "../../$name"
+mv -f -- "./$name" ../../ || die move
+cd ../.. || die cd
+clean
+trap - EXIT
+[ -z "$disk" ] || sync . 2>/dev/null || sync || die sync
+echo done
+`
+
+// staged sends the one file that is to be sent to a host where root puts it in its
+// place. It is not done where that cannot be: by a host without SFTP, without a
+// folder for the file, or without the room, or where somebody else than root is to
+// write it, who can read nothing there; then nothing has happened.
+func (d *pushing) staged(ctx context.Context, ch *change) (done bool, err error) {
+	if d.out.uid != 0 || d.out.sum == "cksum" || d.out.sum == "none" {
+		return false, nil
+	}
+	src, err := d.sources.source(ch.Entry)
+	if err != nil {
+		return true, err
+	}
+	files, err := d.far.conn.Files(ctx)
+	if err != nil {
+		return false, nil // tar may do; what else is wrong shows there
+	}
+	defer files.Close()
+	name := path.Join(d.plan.base, ch.Path)
+	folder := d.stageFor(ctx, files, name, ch.Size)
+	if folder == "" {
+		return false, nil
+	}
+	defer func() { files.SFTP().RemoveDir(ctx, folder) }() // if nothing is left there to go on with
+	count := d.counter()
+	var landing bool
+	var landErr error
+	o := sshpool.PutOptions{Stage: folder, NoSync: true, Rates: d.far.rates, Progress: func(n int64) { count.add(n, 0) },
+		Move: func(ctx context.Context, staged, _ string) error {
+			landing = true
+			landErr = d.placeAsRoot(ctx, ch, src, staged)
+			return landErr
+		}}
+	if d.NoVerify { // root compares in any case
+		o.Verify = sshpool.VerifyOff
+	}
+	res, err := files.Put(ctx, src, name, o)
+	switch {
+	case landErr != nil:
+		return true, landErr
+	case err != nil && !landing && !final(err):
+		return false, nil
+	case err != nil:
+		return true, aloneFailure(err)
+	}
+	count.add(0, 1)
+	count.end()
+	d.did.Way, d.did.NotSynced, d.did.Resumed = string(res.Way)+" and a copy by root", !d.Sync, res.Resumed
+	d.count()
+	return true, nil
+}
+
+// final says of a put that failed that no other way would do better.
+func final(err error) bool {
+	var e *sshpool.Error
+	if !errors.As(err, &e) {
+		return true
+	}
+	switch e.Kind {
+	case sshpool.KindConnLost, sshpool.KindCanceled, sshpool.KindTimeout, sshpool.KindChanged, sshpool.KindLocal:
+		return true
+	}
+	return false
+}
+
+// stageFor makes the folder where the login user puts a file together that will
+// have a name; empty where that is not to be: SFTP and root must see it as the
+// shell does, and there must be room for the file twice, as its place may be on
+// the same file system.
+func (d *pushing) stageFor(ctx context.Context, files *sshpool.Files, name string, size int64) string {
+	s := files.SFTP()
+	if s == nil {
+		return ""
+	}
+	login := far{conn: d.far.conn}
+	n := nonce()
+	var said bytes.Buffer
+	id := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))[:32]
+	if res, err := login.script(ctx, n, stageScript, []string{id}, nil, &said); err != nil || res.code != 0 {
+		return ""
+	}
+	folder, ok := strings.CutPrefix(strings.TrimSuffix(said.String(), "\n"), "in ")
+	if !ok || !path.IsAbs(folder) {
+		return ""
+	}
+	probe := path.Join(folder, "probe-"+n)
+	list, err := s.ReadDir(ctx, folder)
+	if err != nil {
+		return ""
+	}
+	seen, held := false, int64(0)
+	for _, fi := range list {
+		seen = seen || fi.Name() == path.Base(probe)
+		held += fi.Size()
+	}
+	if !seen {
+		return ""
+	}
+	said.Reset()
+	_, err = d.far.script(ctx, n, seenScript, []string{probe, d.plan.base}, nil, &said)
+	s.Remove(ctx, probe)
+	if v, vErr := s.StatVFS(ctx, folder); err != nil || said.String() != n || vErr != nil || int64(v.Avail)+held < 2*size {
+		s.RemoveDir(ctx, folder)
+		return ""
+	}
+	return folder
+}
+
+// placeAsRoot has root put a staged file in its place.
+func (d *pushing) placeAsRoot(ctx context.Context, ch *change, src *sshpool.Source, staged string) error {
+	sum, err := src.SHA256(ctx)
+	if err != nil {
+		return aloneFailure(err)
+	}
+	t1, t2, _ := strings.Cut(stamp(ch.modified()), " ")
+	args := []string{d.plan.base, ch.Path, staged, fmt.Sprint(ch.Size), fmt.Sprintf("%x", sum), d.out.sum, d.rootsWord(ch.Entry),
+		fmt.Sprintf("%04o", ch.Mode), t1, t2, yes(d.Backup && ch.old != nil), yes(d.Sync)}
+	var said bytes.Buffer
+	res, err := d.far.script(ctx, nonce(), placeScript, args, nil, &said)
+	if err != nil {
+		return err
+	}
+	failed := ""
+	for line := range strings.Lines(said.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "done" {
+			return nil
+		}
+		if at, ok := strings.CutPrefix(line, "at "); ok {
+			failed = at
+		}
+	}
+	name := whole(d.plan.base, ch.Path)
+	switch failed {
+	case "verify":
+		return &Failure{Kind: scheduler.KindMismatch, Text: stages[failed] + ": " + name + ": content differs"}
+	case "stage":
+		name = whole(d.plan.base, "") + noStage
+	default:
+		what, known := stages[failed]
+		if !known {
+			what = "put files"
+		}
+		name = what + ": " + name
+	}
+	f := complaint("", d.plan.base, res.stderr, ended(res))
+	return &Failure{Kind: f.Kind, Text: name + f.Text[strings.LastIndex(f.Text, ": "):]}
+}
+
+// rootsWord is the owner that a file is to have where root writes it, in chown's
+// word, as tar would give it.
+func (d *pushing) rootsWord(e *Entry) string {
+	owner, group := d.Owner, d.Group
+	if owner == "" {
+		owner = d.out.owner(e.Owner)
+	}
+	if group == "" {
+		group = d.out.group(e.Group)
+	}
+	return owner + ":" + group
+}
