@@ -100,7 +100,7 @@ func (d *pushing) alone(ctx context.Context) (done bool, err error) {
 	count.end()
 	d.did.Way, d.did.NotSynced, d.did.NotAtomic, d.did.Resumed = string(res.Way), !res.Synced, !res.Atomic, res.Resumed
 	d.count()
-	return true, nil
+	return true, d.parentTimes(ctx, files, ch)
 }
 
 // loneFile is the file, if it is one that can go alone.

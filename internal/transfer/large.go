@@ -17,7 +17,7 @@ const largeSize = 64 << 20
 // takeLarge takes the files that go by themselves out of the plan. It gives what
 // they go by; nil where there are none, or only the stream is to be had.
 func (d *pushing) takeLarge(ctx context.Context) *sshpool.Files {
-	if d.AtomicDir || d.far.become != nil || !slices.ContainsFunc(d.plan.changes, (*change).large) {
+	if d.AtomicDir || d.far.become != nil && !d.canStage() || !slices.ContainsFunc(d.plan.changes, (*change).large) {
 		return nil
 	}
 	files, err := d.far.conn.Files(ctx)
@@ -48,6 +48,9 @@ func (ch *change) large() bool {
 // putLarge puts the files that go by themselves. The folders that hold them are
 // there.
 func (d *pushing) putLarge(ctx context.Context, files *sshpool.Files, count *counter) error {
+	if d.far.become != nil {
+		return d.stageLarge(ctx, files, count)
+	}
 	for _, ch := range d.large {
 		o := sshpool.PutOptions{Mode: modeOf(ch.Mode), ModTime: time.Unix(ch.ModTime, 0), Rates: d.far.rates,
 			Progress: func(n int64) { count.add(n, 0) }}
@@ -78,7 +81,7 @@ func (d *pushing) putLarge(ctx context.Context, files *sshpool.Files, count *cou
 		d.did.NotSynced = d.did.NotSynced || !res.Synced
 		d.went(string(res.Way))
 	}
-	return d.parentTimes(ctx, files)
+	return d.parentTimes(ctx, files, d.large...)
 }
 
 // went notes a way that files went.
@@ -91,10 +94,11 @@ func (d *pushing) went(way string) {
 	}
 }
 
-// parentTimes gives the folders that hold such files their times back.
-func (d *pushing) parentTimes(ctx context.Context, files *sshpool.Files) error {
+// parentTimes gives the folders that hold files that went by themselves their
+// times back.
+func (d *pushing) parentTimes(ctx context.Context, files *sshpool.Files, large ...*change) error {
 	holds := map[string]bool{}
-	for _, ch := range d.large {
+	for _, ch := range large {
 		holds[parent(ch.Path)] = true
 	}
 	for _, e := range d.plan.folders {

@@ -29,6 +29,13 @@ func TestLargeFiles(t *testing.T) {
 	if did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst}); did.Skipped != 3 || did.Sent != 0 {
 		t.Errorf("again: %+v", did)
 	}
+	large = large[1:]
+	write(t, src, map[string]string{"d/large": string(large)})
+	age(t, src)
+	if did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst}); did.Sent != 1 || did.Way != "sftp" {
+		t.Errorf("alone: %+v", did)
+	}
+	same(t, src, dst) // also the time of the folder
 	back := &host{t: t, conn: h.conn, dir: t.TempDir()}
 	if did, told, err := back.pull(&Pull{Sources: []string{dst + "/"}, Dir: back.dir}); err != nil || did.Sent != 3 || did.Bytes != int64(len(large))+2 {
 		t.Errorf("pull: %+v, %v\n%s", did, err, told)

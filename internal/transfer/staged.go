@@ -38,10 +38,11 @@ cd "$b" && [ -w . ] && [ -f "$2" ] && head -c 64 <"$2"
 // placeScript puts a copy of the file $4, of $5 bytes, in its place, $3 in the
 // folder $2, if its SHA-256 is $6 by the tool $7. Its owner will be $8, its mode
 // $9, its time $10 and $11 as touch reads it; $12 is not empty where what is
-// replaced is kept, $13 where all is to be on disk before it ends. Whatever
+// replaced is kept, $13 where all is to be on disk before it ends; $14
+// and $15 are the time that the folder will have, empty for none. Whatever
 // happens, nothing else is left in the folder. It writes as putScript does.
 const placeScript = `n=$1 base=$2 name=$3 from=$4 size=$5 want=$6 dig=$7 owner=$8 mode=$9; shift 9
-t1=$1 t2=$2 keep=$3 disk=$4
+t1=$1 t2=$2 keep=$3 disk=$4 f1=$5 f2=$6
 die() { printf 'at %s\n' "$1"; exit 3; }
 umask 077
 ` + enterStage + keepWord + `mkdir -- "$t/t" && cd "$t/t" || die stage
@@ -51,66 +52,120 @@ head -c "$size" <"$from" >"./$name" || die copy
 s=$($dig <"./$name") && [ "${s%% *}" = "$want" ] || die verify
 [ -z "$owner" ] || chown -h -- "$owner" "./$name" || die owner
 chmod "$mode" "./$name" || die mode
-touch -c -d "$t2" "./$name" 2>/dev/null || TZ=UTC0 touch -c -t "$t1" "./$name" || die time
+u() { touch -c -d "$2" "$3" 2>/dev/null || TZ=UTC0 touch -c -t "$1" "$3" || die time; }
+u "$t1" "$t2" "./$name"
 [ -z "$disk" ] || sync "./$name" 2>/dev/null || sync || die sync
 [ -z "$keep" ] || k "../../$name"
 mv -f -- "./$name" ../../ || die move
 cd ../.. || die cd
 clean
+[ -z "$f1" ] || u "$f1" "$f2" .
 trap - EXIT
 [ -z "$disk" ] || sync . 2>/dev/null || sync || die sync
 echo done
 `
 
 // staged sends the one file that is to be sent to a host where root puts it in its
-// place. It is not done where that cannot be: by a host without SFTP, without a
-// folder for the file, or without the room, or where somebody else than root is to
-// write it, who can read nothing there; then nothing has happened.
+// place. It is not done where that cannot be; then nothing has happened.
 func (d *pushing) staged(ctx context.Context, ch *change) (done bool, err error) {
-	if d.out.uid != 0 || d.out.sum == "cksum" || d.out.sum == "none" {
+	if !d.canStage() {
 		return false, nil
-	}
-	src, err := d.sources.source(ch.Entry)
-	if err != nil {
-		return true, err
 	}
 	files, err := d.far.conn.Files(ctx)
 	if err != nil {
 		return false, nil // tar may do; what else is wrong shows there
 	}
 	defer files.Close()
+	count := d.counter()
+	res, done, err := d.stage(ctx, files, ch, count)
+	if !done || err != nil {
+		return done, err
+	}
+	count.end()
+	d.did.Way, d.did.NotSynced, d.did.Resumed = stagedWay(res), !d.Sync, res.Resumed
+	d.count()
+	return true, nil
+}
+
+func stagedWay(res sshpool.Transfer) string { return string(res.Way) + " and a copy by root" }
+
+// canStage says that root writes the files, as others could read nothing of what
+// the login user has staged, and can compare them.
+func (d *pushing) canStage() bool {
+	return d.out.uid == 0 && d.out.sum != "cksum" && d.out.sum != "none"
+}
+
+// stage sends a file to where root puts it in its place, and has that done. It is
+// not done, and nothing has happened, by a host without SFTP, without a folder for
+// the file, or without the room.
+func (d *pushing) stage(ctx context.Context, files *sshpool.Files, ch *change, count *counter) (res sshpool.Transfer, done bool, err error) {
+	src, err := d.sources.source(ch.Entry)
+	if err != nil {
+		return res, true, err
+	}
 	name := path.Join(d.plan.base, ch.Path)
 	folder := d.stageFor(ctx, files, name, ch.Size)
 	if folder == "" {
-		return false, nil
+		return res, false, nil
 	}
 	defer func() { files.SFTP().RemoveDir(ctx, folder) }() // if nothing is left there to go on with
-	count := d.counter()
-	var landing bool
-	var landErr error
+	var placing bool
+	var placeErr error
 	o := sshpool.PutOptions{Stage: folder, NoSync: true, Rates: d.far.rates, Progress: func(n int64) { count.add(n, 0) },
 		Move: func(ctx context.Context, staged, _ string) error {
-			landing = true
-			landErr = d.placeAsRoot(ctx, ch, src, staged)
-			return landErr
+			placing = true
+			placeErr = d.placeAsRoot(ctx, ch, src, staged)
+			return placeErr
 		}}
 	if d.NoVerify { // root compares in any case
 		o.Verify = sshpool.VerifyOff
 	}
-	res, err := files.Put(ctx, src, name, o)
+	res, err = files.Put(ctx, src, name, o)
 	switch {
-	case landErr != nil:
-		return true, landErr
-	case err != nil && !landing && !final(err):
-		return false, nil
+	case placeErr != nil:
+		return res, true, placeErr
+	case err != nil && !placing && !final(err):
+		return res, false, nil
 	case err != nil:
-		return true, aloneFailure(err)
+		return res, true, aloneFailure(err)
 	}
 	count.add(0, 1)
-	count.end()
-	d.did.Way, d.did.NotSynced, d.did.Resumed = string(res.Way)+" and a copy by root", !d.Sync, res.Resumed
-	d.count()
-	return true, nil
+	return res, true, nil
+}
+
+// stageLarge puts the large files of a tree by way of a stage, and by the stream
+// those of which that is not to be.
+func (d *pushing) stageLarge(ctx context.Context, files *sshpool.Files, count *counter) error {
+	var rest []*change
+	for _, ch := range d.large {
+		res, done, err := d.stage(ctx, files, ch, count)
+		d.did.Resumed += res.Resumed
+		if err != nil {
+			return err
+		}
+		d.did.NotSynced = !d.Sync
+		if !done {
+			rest = append(rest, ch)
+			continue
+		}
+		d.did.Sent++
+		d.did.Bytes += ch.Size
+		d.went(stagedWay(res))
+	}
+	if rest == nil {
+		return nil
+	}
+	only := &pushing{Push: d.Push, host: d.host, far: d.far, tree: d.tree, show: d.show, out: d.out,
+		plan: &plan{base: d.plan.base, changes: rest, folders: d.plan.folders}}
+	if err := only.most(ctx, count); err != nil {
+		return err
+	}
+	for _, ch := range rest {
+		d.did.Sent++
+		d.did.Bytes += ch.Size
+	}
+	d.went(only.did.Way)
+	return nil
 }
 
 // final says of a put that failed that no other way would do better.
@@ -142,12 +197,12 @@ func (d *pushing) stageFor(ctx context.Context, files *sshpool.Files, name strin
 	if res, err := login.script(ctx, n, stageScript, []string{id}, nil, &said); err != nil || res.code != 0 {
 		return ""
 	}
-	folder, ok := strings.CutPrefix(strings.TrimSuffix(said.String(), "\n"), "in ")
-	if !ok || !path.IsAbs(folder) {
+	made, ok := strings.CutPrefix(strings.TrimSuffix(said.String(), "\n"), "in ")
+	if !ok || !path.IsAbs(made) {
 		return ""
 	}
-	probe := path.Join(folder, "probe-"+n)
-	list, err := s.ReadDir(ctx, folder)
+	probe := path.Join(made, "probe-"+n)
+	list, err := s.ReadDir(ctx, made)
 	if err != nil {
 		return ""
 	}
@@ -160,13 +215,13 @@ func (d *pushing) stageFor(ctx context.Context, files *sshpool.Files, name strin
 		return ""
 	}
 	said.Reset()
-	_, err = d.far.script(ctx, n, seenScript, []string{probe, d.plan.base}, nil, &said)
+	_, err = d.far.script(ctx, n, seenScript, []string{probe, path.Dir(name)}, nil, &said)
 	s.Remove(ctx, probe)
-	if v, vErr := s.StatVFS(ctx, folder); err != nil || said.String() != n || vErr != nil || int64(v.Avail)+held < 2*size {
-		s.RemoveDir(ctx, folder)
+	if v, vErr := s.StatVFS(ctx, made); err != nil || said.String() != n || vErr != nil || int64(v.Avail)+held < 2*size {
+		s.RemoveDir(ctx, made)
 		return ""
 	}
-	return folder
+	return made
 }
 
 // placeAsRoot has root put a staged file in its place.
@@ -176,8 +231,9 @@ func (d *pushing) placeAsRoot(ctx context.Context, ch *change, src *sshpool.Sour
 		return aloneFailure(err)
 	}
 	t1, t2, _ := strings.Cut(stamp(ch.modified()), " ")
-	args := []string{d.plan.base, ch.Path, staged, fmt.Sprint(ch.Size), fmt.Sprintf("%x", sum), d.out.sum, d.rootsWord(ch.Entry),
-		fmt.Sprintf("%04o", ch.Mode), t1, t2, yes(d.Backup && ch.old != nil), yes(d.Sync)}
+	f1, f2, _ := strings.Cut(d.folderStamp(parent(ch.Path)), " ")
+	args := []string{path.Join(d.plan.base, parent(ch.Path)), path.Base(ch.Path), staged, fmt.Sprint(ch.Size), fmt.Sprintf("%x", sum), d.out.sum, d.rootsWord(ch.Entry),
+		fmt.Sprintf("%04o", ch.Mode), t1, t2, yes(d.Backup && ch.old != nil), yes(d.Sync), f1, f2}
 	var said bytes.Buffer
 	res, err := d.far.script(ctx, nonce(), placeScript, args, nil, &said)
 	if err != nil {
@@ -208,6 +264,17 @@ func (d *pushing) placeAsRoot(ctx context.Context, ch *change, src *sshpool.Sour
 	}
 	f := complaint("", d.plan.base, res.stderr, ended(res))
 	return &Failure{Kind: f.Kind, Text: name + f.Text[strings.LastIndex(f.Text, ": "):]}
+}
+
+// folderStamp is the time that a folder is to have, as stamp gives it; empty where
+// that is not ours to say.
+func (d *pushing) folderStamp(name string) string {
+	for _, e := range d.plan.folders {
+		if e.Path == name {
+			return stamp(e.modified())
+		}
+	}
+	return ""
 }
 
 // rootsWord is the owner that a file is to have where root writes it, in chown's

@@ -215,6 +215,43 @@ func TestStagedElseStream(t *testing.T) {
 	}
 }
 
+// TestStagedInTree has the large file of a tree put by root on its own, or by the
+// stream where it cannot be staged.
+func TestStagedInTree(t *testing.T) {
+	t.Parallel()
+	r := newRootsFile(t, nil)
+	src, dst := filepath.Dir(r.src), filepath.Dir(r.dst)+"/tree"
+	large := make([]byte, largeSize+12345)
+	rand.Read(large)
+	write(t, src, map[string]string{"d/large": string(large), "d/small": "1"})
+	age(t, src)
+	h := dialTrusting(t, r.s, r.s.Port)
+	push := func(way string, files, size int) {
+		t.Helper()
+		p := &Push{Sources: []string{src + "/"}, Dst: dst, Links: KeepLinks, MaxDelete: 10}
+		if err := p.Prepare(testContext(t), hostNamed("h")); err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		did, err := p.Do(testContext(t), h.conn, "h", Show{Out: io.Discard, Err: io.Discard,
+			Become: &sshpool.Become{Password: func() string { return "hunter2-of-ann" }}})
+		if err != nil || did.Way != way || did.Sent != files || did.Bytes != int64(size) || !did.NotSynced {
+			t.Errorf("%+v, %v, want %s", did, err, way)
+		}
+		same(t, src, dst)
+		r.left("big", "tree")
+	}
+	all := len(large) + len(r.data) + 1
+	push("tar and sftp and a copy by root", 3, all)
+	write(t, src, map[string]string{"d/large": string(large[1:])})
+	age(t, src)
+	push("sftp and a copy by root", 1, len(large)-1) // nothing else, and the folder keeps its time
+	if err := errors.Join(os.RemoveAll(dst), os.Chmod(r.home+"/.cache", 0)); err != nil {
+		t.Fatal(err)
+	}
+	push("tar", 3, all-1)
+}
+
 // TestPlaceScript has shells and tools of two makes place a file over what may be
 // there, and leave nothing else.
 func TestPlaceScript(t *testing.T) {
@@ -242,7 +279,7 @@ func TestPlaceScript(t *testing.T) {
 				sum = c.sum
 			}
 			t1, t2, _ := strings.Cut(stamp(time.Unix(1_500_000_000, 0)), " ")
-			cmd := exec.Command("/bin/sh", "-c", placeScript, "fleet", nonce(), dir, c.name, aside+"/staged", "7", sum, "sha256sum", "", "4640", t1, t2, c.keep, "")
+			cmd := exec.Command("/bin/sh", "-c", placeScript, "fleet", nonce(), dir, c.name, aside+"/staged", "7", sum, "sha256sum", "", "4640", t1, t2, c.keep, "", t1, t2)
 			if tools == "busybox" {
 				cmd.Path = filepath.Join(path, "sh")
 			}
@@ -261,6 +298,9 @@ func TestPlaceScript(t *testing.T) {
 			}
 			if inside, _ := os.ReadDir(aside + "/folder"); len(inside) > 0 {
 				t.Errorf("%s, %s over %q: written through a link", tools, c.name, c.old)
+			}
+			if fi, err := os.Stat(dir); err != nil || c.want == "done" && fi.ModTime().Unix() != 1_500_000_000 {
+				t.Errorf("%s, %s over %q: the folder is of %v, %v", tools, c.name, c.old, fi.ModTime(), err)
 			}
 			fi, err := os.Lstat(filepath.Join(dir, c.name))
 			if err != nil || c.want == "done" && (fi.Mode() != 0o640|os.ModeSetuid || fi.ModTime().Unix() != 1_500_000_000 || fi.Size() != 7) {
