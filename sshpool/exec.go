@@ -277,7 +277,7 @@ func (r *running) wait() error {
 			return r.canceled()
 		case <-r.over:
 			r.over, r.givenUp = nil, true
-			if r.endSupervised() {
+			if r.endSupervised() || r.awaitAnswer() {
 				continue
 			}
 			r.stop()
@@ -289,7 +289,7 @@ func (r *running) wait() error {
 // late says what the end of the limit means: whether the command is over, and
 // with which error.
 func (r *running) late() (over bool, err error) {
-	if r.ending {
+	if r.givenUp {
 		r.stop()
 		return true, nil
 	}
@@ -379,6 +379,9 @@ func (r *running) answered(a reply) error {
 	switch {
 	case a.ok:
 		close(r.ready)
+		if r.givenUp && r.endSupervised() {
+			return nil
+		}
 		if r.begun != nil && !r.exited {
 			r.limit.stop()
 			r.limit, r.looks = newLimit(r.becomeLimit()), time.NewTicker(questionWait)
@@ -392,6 +395,7 @@ func (r *running) answered(a reply) error {
 	case a.err != nil:
 		return nil // the channel is closed: wait for the rest and judge by that
 	}
+	r.givenUp = false // there is nothing to end
 	return &Error{Op: opExec, Kind: KindPermission, Stage: StageChannel, Text: a.what + " refused by the host"}
 }
 

@@ -138,6 +138,20 @@ func (r *running) endSupervised() bool {
 	return true
 }
 
+// answerWait is how long a command that was given up right after it was sent
+// waits for the host's answer, with which it can be ended for sure.
+const answerWait = 2 * time.Second
+
+// awaitAnswer says whether an answer is to be waited for.
+func (r *running) awaitAnswer() bool {
+	if r.sup == nil || r.sup.polled() || r.replied == nil || r.begun != nil {
+		return false
+	}
+	r.limit.stop()
+	r.limit = newLimit(answerWait)
+	return true
+}
+
 // settle completes the result of a supervised command, and its error.
 func (r *running) settle(err error) error {
 	is, begun := r.sup.follow.Began()

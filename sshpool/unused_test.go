@@ -1,12 +1,17 @@
 package sshpool
 
 import (
+	"bufio"
+	"context"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"fleet/internal/remote"
 )
 
 // sessions is a server that lets everybody in and gives the n-th session of a
@@ -101,5 +106,52 @@ func TestUnusedSessionClosed(t *testing.T) {
 	defer c.slots.mu.Unlock()
 	if c.slots.open > 1 {
 		t.Errorf("%d sessions counted as open", c.slots.open)
+	}
+}
+
+// TestGivenUpBeforeTheAnswer gives a command up when the host has it and has not
+// answered: it is ended all the same, and that is known.
+func TestGivenUpBeforeTheAnswer(t *testing.T) {
+	asked, givenUp := make(chan struct{}), make(chan struct{})
+	target := sessions(t, func(_ int, ch ssh.Channel, reqs <-chan *ssh.Request) {
+		defer ch.Close()
+		req := <-reqs
+		var cmd struct{ Line string }
+		if err := ssh.Unmarshal(req.Payload, &cmd); err != nil {
+			t.Error(err)
+			return
+		}
+		sent, ok := remote.ParseLine(cmd.Line)
+		if !ok {
+			t.Errorf("sent: %s", cmd.Line)
+			return
+		}
+		close(asked)
+		<-givenUp
+		req.Reply(true, nil)
+		begins := sent.Begins(remote.Began{PID: 12, Guard: 13})
+		io.WriteString(ch, begins)
+		io.WriteString(ch.Stderr(), begins)
+		if word, err := bufio.NewReader(ch).ReadString('\n'); err != nil || word != "end\n" {
+			t.Errorf("the guard is told %q, %v", word, err)
+		}
+		io.WriteString(ch.Stderr(), sent.Ends(remote.Report{}))
+		ch.SendRequest("exit-signal", false, ssh.Marshal(struct {
+			Name      string
+			Core      bool
+			Text, Tag string
+		}{Name: "TERM"}))
+	})
+	c := mustDial(t, target)
+	ctx, cancel := context.WithCancel(testContext(t))
+	go func() {
+		<-asked
+		cancel()
+		close(givenUp)
+	}()
+	res, err := c.Run(ctx, Command{Text: "sleep 600", Supervise: &Supervision{}})
+	wantError(t, err, KindCanceled, StageCommand)
+	if !res.Supervised.Killed || res.Supervised.Unkilled {
+		t.Errorf("%+v", res.Supervised)
 	}
 }
