@@ -244,16 +244,18 @@ func (b *batch) asksSize(n int) {
 	}
 }
 
-// wait waits for all answers.
+// wait waits for all answers. Where it fails some may still come: their buffers
+// stay theirs, and there are no answers to look at.
 func (b *batch) wait() error {
 	if b.err != nil {
+		b.asks = nil
 		return b.err
 	}
 	for _, a := range b.asks {
 		select {
 		case <-a.done:
 		case <-b.ctx.Done():
-			b.asks = nil // their answers may still come: the buffers stay theirs
+			b.asks = nil
 			return b.ctx.Err()
 		}
 	}

@@ -114,3 +114,29 @@ func TestSmallMismatch(t *testing.T) {
 	err = s.WriteNew(testContext(t), "f", NewFile{Data: []byte("content"), Mode: 0o600, Verify: true})
 	wantError(t, err, KindMismatch, StageTransfer)
 }
+
+// TestWriteNewGivenUp gives many files up in the midst of their requests, while
+// answers to some of these come: what these bring is nobody else's. It is the race
+// detector that tells.
+func TestWriteNewGivenUp(t *testing.T) {
+	s, dir := realSFTP(t)
+	data := bytes.Repeat([]byte("0123456789abcdef"), SmallFile/16)
+	for i := range 20 {
+		ctx, cancel := context.WithCancel(testContext(t))
+		var wg sync.WaitGroup
+		for j := range 8 {
+			wg.Go(func() {
+				if j == i%8 {
+					defer cancel() // the first that is complete, or given up
+				}
+				s.WriteNew(ctx, filepath.Join(dir, fmt.Sprint(i, ".", j)), NewFile{Data: data, Mode: 0o600, Verify: true}) //nolint:errcheck // most are given up
+			})
+		}
+		wg.Wait()
+		cancel()
+	}
+	name := filepath.Join(dir, "last")
+	if err := s.WriteNew(testContext(t), name, NewFile{Data: data, Mode: 0o600, Verify: true}); err != nil {
+		t.Errorf("after all that: %v", err)
+	}
+}
