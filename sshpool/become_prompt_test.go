@@ -13,6 +13,7 @@ import (
 // PAM lets that be: after five seconds (pam_exec runs sleep in front of
 // pam_unix). The command's input is its own.
 func TestBecomeLatePrompt(t *testing.T) {
+	t.Parallel()
 	const pam = "auth required pam_exec.so quiet /bin/sleep 5\nauth required pam_unix.so\naccount required pam_unix.so\nsession required pam_unix.so\n"
 	ways := map[string]Become{
 		"openssh":  {Method: "sudo", Password: secret(annPassword)},
@@ -134,6 +135,7 @@ func TestBecomeInputWithoutTerminal(t *testing.T) {
 // TestBecomeSecondFactor has PAM ask for a code, before the password or after it:
 // nobody can give one, and that is told long before the limit.
 func TestBecomeSecondFactor(t *testing.T) {
+	t.Parallel()
 	modules, _ := filepath.Glob("/usr/lib/*/security/pam_google_authenticator.so")
 	if len(modules) == 0 {
 		if os.Getenv("CI") != "" || os.Getenv("FLEET_REAL") != "" {

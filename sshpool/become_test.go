@@ -80,6 +80,7 @@ var becomings = []becoming{
 // TestBecome becomes other users on real servers, or learns why not. Whoever it
 // is ends what it started, and no process ever has a password in its arguments.
 func TestBecome(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		for rules, files := range becomeRules() {
 			t.Run(name+"/"+rules, func(t *testing.T) {

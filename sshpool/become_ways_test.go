@@ -41,6 +41,7 @@ var ways = []struct {
 // TestBecomeWays has commands become root in each way that asks for a password or
 // not, with each thing that a command can have.
 func TestBecomeWays(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		for rules, becomes := range map[string][]Become{
 			"asked": {{Method: "sudo", Password: secret(annPassword)}, {Method: "su", Password: secret(rootPassword)}, {Method: "doas", Password: secret(annPassword)}},

@@ -139,6 +139,7 @@ func TestPythonServers(t *testing.T) {
 // TestPAM answers what PAM asks for behind a real sshd, from a file and as a
 // person would, and after a key where both are wanted.
 func TestPAM(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("PAM asks for passwords of others only where sshd is root")
 	}

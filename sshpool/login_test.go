@@ -357,6 +357,7 @@ func TestPrepareAsks(t *testing.T) {
 // TestMuteAgent has an agent that never lists its keys: one login waits for it,
 // and those that have another key log in.
 func TestMuteAgent(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "agent")
 	ln, err := net.Listen("unix", path) // nobody accepts
 	if err != nil {

@@ -3,6 +3,7 @@ package sshpool
 import (
 	"context"
 	"errors"
+	"flag"
 	"log"
 	"net"
 	"os"
@@ -22,6 +23,10 @@ func TestMain(m *testing.M) {
 			log.Fatal(err)
 		}
 		return
+	}
+	// Most of what takes long here waits: for limits, for hosts that are slow.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		log.Fatal(err)
 	}
 	sshtest.Leaks(m)
 }

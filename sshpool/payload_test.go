@@ -55,6 +55,7 @@ func TestPayload(t *testing.T) {
 // TestPayloadAndInput has a command with variables read what it is sent, in a
 // folder and with a shell of its own, and on a terminal.
 func TestPayloadAndInput(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -164,6 +164,7 @@ func TestFrozenPeer(t *testing.T) {
 
 // TestIdleConnectionLives leaves a connection alone for many intervals.
 func TestIdleConnectionLives(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		for _, count := range []int{1, 3} {
 			t.Run(fmt.Sprint(name, " ", count), func(t *testing.T) {

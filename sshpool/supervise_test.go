@@ -125,6 +125,7 @@ func TestSuperviseEndsWhatIsBusy(t *testing.T) {
 // TestSuperviseEndsWhatIsOver gives a command up that may have ended by itself in
 // that moment: it is told as the one or as the other.
 func TestSuperviseEndsWhatIsOver(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		t.Run(name, func(t *testing.T) {
 			s := start(t)
@@ -249,6 +250,7 @@ func sleepers(s *sshtest.Server) (found []sshtest.Process) {
 
 // TestSuperviseWithInput gives up commands that read what they are sent.
 func TestSuperviseWithInput(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

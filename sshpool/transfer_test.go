@@ -75,7 +75,7 @@ func wantFile(t testing.TB, name string, want []byte) {
 func TestShortReads(t *testing.T) {
 	sizes := []int{0, 1, 32767, 32768, 32769, 1 << 20}
 	for fault, sizes := range map[lab.Fault][]int{
-		"short-reads=16K": append(sizes, 8<<20), "short-reads=1": {0, 1, 32769}, "short-reads=0": sizes, "": append(sizes, 5<<20+1),
+		"short-reads=16K": append(sizes, 8<<20), "short-reads=1": {0, 1, 4097}, "short-reads=0": sizes, "": append(sizes, 5<<20+1),
 	} {
 		files, dir := labFiles(t, fault)
 		for _, size := range sizes {
