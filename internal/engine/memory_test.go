@@ -12,7 +12,7 @@ func soak() bool { return os.Getenv("FLEET_SOAK") != "" }
 // TestAllHostsWriteAtOnce has every host write more than anybody wants, all at
 // the same time: memory stays bounded, in each way of showing it.
 func TestAllHostsWriteAtOnce(t *testing.T) {
-	hosts, command, perHost := 400, "bytes 3M", int64(3<<20)
+	hosts, command, perHost := 200, "bytes 3M", int64(3<<20)
 	if soak() {
 		hosts, command, perHost = 1000, "bytes 50M", 50<<20
 	}
@@ -33,7 +33,7 @@ func TestAllHostsWriteAtOnce(t *testing.T) {
 
 // TestOneHostWritesWithoutMeasure takes much from one host, whole and cut.
 func TestOneHostWritesWithoutMeasure(t *testing.T) {
-	command, all := "bytes 512M", int64(512<<20)
+	command, all := "bytes 192M", int64(192<<20)
 	if soak() {
 		command, all = "bytes 10G", 10<<30
 	}
