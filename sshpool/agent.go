@@ -224,17 +224,21 @@ func (s *agentSigner) Sign(_ io.Reader, data []byte) (*ssh.Signature, error) {
 	return s.link.sign(context.Background(), s.pub, data, 0)
 }
 
+// agentFlags ask an agent for a signature by that algorithm.
+func agentFlags(algo string) agent.SignatureFlags {
+	switch algo {
+	case ssh.KeyAlgoRSASHA256:
+		return agent.SignatureFlagRsaSha256
+	case ssh.KeyAlgoRSASHA512:
+		return agent.SignatureFlagRsaSha512
+	}
+	return 0
+}
+
 // signFor signs for one login: within its limit, or, where the key waits for a
 // touch, when its turn has come.
 func (s *agentSigner) signFor(o *offered, data []byte, algo string) (*ssh.Signature, error) {
 	d := o.d
-	var flags agent.SignatureFlags
-	switch algo {
-	case ssh.KeyAlgoRSASHA256:
-		flags = agent.SignatureFlagRsaSha256
-	case ssh.KeyAlgoRSASHA512:
-		flags = agent.SignatureFlagRsaSha512
-	}
 	if onToken(s.pub) {
 		return s.signByTouch(o, data)
 	}
@@ -248,7 +252,7 @@ func (s *agentSigner) signFor(o *offered, data []byte, algo string) (*ssh.Signat
 		ctx, cancel = context.WithDeadline(ctx, d.until)
 		defer cancel()
 	}
-	sig, err := s.link.sign(ctx, s.pub, data, flags)
+	sig, err := s.link.sign(ctx, s.pub, data, agentFlags(algo))
 	if err != nil {
 		return nil, s.unsigned(d, err)
 	}

@@ -100,7 +100,7 @@ func (c *Conn) agentChannel(nc ssh.NewChannel) {
 	}
 	defer c.agent.leave()
 	if loan != nil {
-		c.talk(nc, loan)
+		c.agentTalk(nc, loan.serve)
 		return
 	}
 	local, err := net.Dial("unix", socket)
@@ -109,27 +109,21 @@ func (c *Conn) agentChannel(nc ssh.NewChannel) {
 		return
 	}
 	defer local.Close()
-	ch, reqs, err := nc.Accept()
-	if err != nil {
-		return
-	}
-	c.wire.stock.other(1)
-	defer c.wire.stock.other(-1)
-	go ssh.DiscardRequests(reqs)
-	defer ch.Close()
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		io.Copy(ch, local)
-		ch.Close() // the agent has gone
-	}()
-	io.Copy(local, ch)
-	local.Close()
-	<-answered
+	c.agentTalk(nc, func(ch io.ReadWriteCloser) {
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			io.Copy(ch, local)
+			ch.Close() // the agent has gone
+		}()
+		io.Copy(local, ch)
+		local.Close()
+		<-answered
+	})
 }
 
-// talk has a channel that the host opened talk to a loan.
-func (c *Conn) talk(nc ssh.NewChannel, loan *KeyLoan) {
+// agentTalk has a channel that the host opened talk to an agent.
+func (c *Conn) agentTalk(nc ssh.NewChannel, serve func(io.ReadWriteCloser)) {
 	ch, reqs, err := nc.Accept()
 	if err != nil {
 		return
@@ -138,5 +132,5 @@ func (c *Conn) talk(nc ssh.NewChannel, loan *KeyLoan) {
 	defer c.wire.stock.other(-1)
 	go ssh.DiscardRequests(reqs)
 	defer ch.Close()
-	loan.serve(ch)
+	serve(ch)
 }

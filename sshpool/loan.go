@@ -95,7 +95,7 @@ type loanTalk struct {
 }
 
 // serve answers requests until the other side has gone.
-func (l *KeyLoan) serve(rw io.ReadWriter) {
+func (l *KeyLoan) serve(rw io.ReadWriteCloser) {
 	t := &loanTalk{loan: l}
 	var size [4]byte
 	for {

@@ -5,7 +5,6 @@ import (
 	"io"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 )
 
 // LoginKey signs with the key, or the certificate, that logged in to the host, as
@@ -44,14 +43,7 @@ func (s *loginSigner) SignWithAlgorithm(rand io.Reader, data []byte, algo string
 	case *agentSigner:
 		ctx, cancel := context.WithTimeout(context.Background(), maxAgentWait)
 		defer cancel()
-		var flags agent.SignatureFlags
-		switch algo {
-		case ssh.KeyAlgoRSASHA256:
-			flags = agent.SignatureFlagRsaSha256
-		case ssh.KeyAlgoRSASHA512:
-			flags = agent.SignatureFlagRsaSha512
-		}
-		return by.link.sign(ctx, by.pub, data, flags)
+		return by.link.sign(ctx, by.pub, data, agentFlags(algo))
 	case ssh.AlgorithmSigner:
 		if algo != "" {
 			return by.SignWithAlgorithm(rand, data, algo)

@@ -136,7 +136,7 @@ func TestSpreadStopped(t *testing.T) {
 			}
 			late := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
 			defer late.Stop()
-			waitFor(t, "a temporary key", func() bool {
+			sshtest.Until(t, "a temporary key", func() bool {
 				return strings.Contains(strings.Join(f.keys(), "\x00"), `restrict,from="127.0.2.1,127.0.0.1`)
 			})
 			if err := cmd.Process.Signal(sig); err != nil {
@@ -146,26 +146,11 @@ func TestSpreadStopped(t *testing.T) {
 			if got := cmd.ProcessState.ExitCode(); sig == os.Interrupt && got != exitInterrupted {
 				t.Errorf("status %d, want %d\n%s", got, exitInterrupted, stderr)
 			}
-			waitFor(t, "keys as before", func() bool { return strings.Join(f.keys(), "\x00") == before })
-			waitFor(t, "empty folders", func() bool {
+			sshtest.Until(t, "keys as before", func() bool { return strings.Join(f.keys(), "\x00") == before })
+			sshtest.Until(t, "empty folders", func() bool {
 				list, err := filepath.Glob(f.dir + "/web0[23]/.*")
 				return err == nil && len(list) == 0
 			})
 		})
-	}
-}
-
-// waitFor waits until something is so.
-func waitFor(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	late := time.After(time.Minute)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("no %s within a minute", what)
-		}
 	}
 }

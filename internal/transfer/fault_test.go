@@ -75,11 +75,27 @@ func newCutter(t *testing.T, to int) *cutter {
 	return c
 }
 
-// TestPushCut cuts the connection at each tenth of a push: every file is the old
-// one or the new one, nothing is left behind, and the next push mends it.
+// TestPushCut cuts the connection of a push at each tenth of it, or each other one
+// where all goes by SFTP: every file is the old one or the new one, and the next
+// push mends it. What was begun is removed by the host's script, by SFTP alone by
+// the next push.
 func TestPushCut(t *testing.T) {
-	t.Parallel()
-	s := sshtest.OpenSSH(t)
+	for name, c := range map[string]struct {
+		options  []sshtest.Option
+		step     int64
+		cleansUp bool
+	}{
+		"shell": {step: 1, cleansUp: true},
+		"sftp":  {options: []sshtest.Option{sshtest.Config("ForceCommand internal-sftp")}, step: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cutPushes(t, sshtest.OpenSSH(t, c.options...), c.step, c.cleansUp)
+		})
+	}
+}
+
+func cutPushes(t *testing.T, s *sshtest.Server, step int64, cleansUp bool) {
 	c := newCutter(t, s.Port)
 	old, fresh := map[string]string{}, map[string]string{}
 	for i := range 40 {
@@ -104,12 +120,11 @@ func TestPushCut(t *testing.T) {
 		pause(ctx)
 	}
 	whole := c.sent.Load()
-	for tenth := int64(1); tenth < 10; tenth++ {
+	for tenth := int64(1); tenth < 10; tenth += step {
 		os.RemoveAll(dst)
 		write(t, dst, old)
 		c.after.Store(whole * tenth / 10)
-		err := push()
-		if err == nil {
+		if err := push(); err == nil {
 			t.Errorf("cut at %d/10: no error", tenth)
 		}
 		s.WaitCommands(0, 30*time.Second)
@@ -119,15 +134,15 @@ func TestPushCut(t *testing.T) {
 				t.Errorf("cut at %d/10: %s is neither: %d bytes, %v", tenth, name, len(data), err)
 			}
 		}
-		if left, _ := filepath.Glob(dst + "/.fleet*"); len(left) > 0 {
+		if left, _ := filepath.Glob(dst + "/.fleet*"); cleansUp && len(left) > 0 {
 			t.Errorf("cut at %d/10: left %v", tenth, left)
 		}
+		c.after.Store(1 << 40)
+		if err := push(); err != nil {
+			t.Error(err)
+		}
+		same(t, src, dst)
 	}
-	c.after.Store(1 << 40)
-	if err := push(); err != nil {
-		t.Error(err)
-	}
-	same(t, src, dst)
 }
 
 // dialTrusting is dial for a server behind another port.

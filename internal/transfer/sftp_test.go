@@ -114,57 +114,6 @@ func ownerOf(t *testing.T, file string) string {
 	return names.user(uid) + ":" + names.group(gid)
 }
 
-// TestSFTPCut cuts a push by SFTP at five places: every file is the old one or the
-// new one, and the next push mends it and leaves nothing behind.
-func TestSFTPCut(t *testing.T) {
-	t.Parallel()
-	s := sshtest.OpenSSH(t, sshtest.Config("ForceCommand internal-sftp"))
-	c := newCutter(t, s.Port)
-	old, fresh := map[string]string{}, map[string]string{}
-	for i := range 40 {
-		name := fmt.Sprintf("d%d/f%d", i%4, i)
-		old[name] = strings.Repeat(fmt.Sprint("old", i), 1000)
-		fresh[name] = strings.Repeat(fmt.Sprint("new!", i), 20_000)
-	}
-	src, dst := filepath.Join(t.TempDir(), "s"), filepath.Join(t.TempDir(), "dst")
-	write(t, src, fresh)
-	push := func() error {
-		h := dialTrusting(t, s, c.port)
-		_, _, err := h.push(&Push{Sources: []string{src + "/"}, Dst: dst})
-		h.conn.Close()
-		return err
-	}
-	write(t, dst, old)
-	if err := push(); err != nil {
-		t.Fatal(err)
-	}
-	ctx := testContext(t)
-	for c.sent.Load() == 0 && ctx.Err() == nil {
-		pause(ctx)
-	}
-	whole := c.sent.Load()
-	for tenth := int64(1); tenth < 10; tenth += 2 {
-		os.RemoveAll(dst)
-		write(t, dst, old)
-		c.after.Store(whole * tenth / 10)
-		if err := push(); err == nil {
-			t.Errorf("cut at %d/10: no error", tenth)
-		}
-		s.WaitCommands(0, 30*time.Second)
-		for name := range fresh {
-			data, err := os.ReadFile(filepath.Join(dst, name))
-			if err != nil || string(data) != old[name] && string(data) != fresh[name] {
-				t.Errorf("cut at %d/10: %s is neither: %d bytes, %v", tenth, name, len(data), err)
-			}
-		}
-		c.after.Store(1 << 40)
-		if err := push(); err != nil {
-			t.Error(err)
-		}
-		same(t, src, dst)
-	}
-}
-
 // TestSFTPStaleStage removes what this machine has left, and old ones of others,
 // but nothing that may be in use.
 func TestSFTPStaleStage(t *testing.T) {

@@ -27,7 +27,7 @@ func slowSSH(t *testing.T) []sshtest.Option {
 // lands waits until a part of the file has come to a host.
 func (h *spreadHost) lands(t *testing.T) {
 	t.Helper()
-	until(t, "a part of the file", func() bool {
+	sshtest.Until(t, "a part of the file", func() bool {
 		parts, _ := filepath.Glob(filepath.Join(h.dst, ".fleet-spread-*/part"))
 		if len(parts) == 0 {
 			return false
@@ -35,21 +35,6 @@ func (h *spreadHost) lands(t *testing.T) {
 		fi, err := os.Stat(parts[0])
 		return err == nil && fi.Size() > 0
 	})
-}
-
-// until waits until something is so.
-func until(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	late := time.After(time.Minute)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !so() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("no %s within a minute", what)
-		}
-	}
 }
 
 // TestSpreadStopped stops a run in the middle of a copy, by its context and by the
@@ -83,8 +68,8 @@ func TestSpreadStopped(t *testing.T) {
 			if seed.err != nil || !errors.As(h.err, &e) || e.Kind != want {
 				t.Errorf("errors %v and %v, want none and %s", seed.err, h.err, want)
 			}
-			until(t, "authorized_keys as before", func() bool { return bytes.Equal(h.authorizedKeys(t), h.keys) })
-			until(t, "empty folder", func() bool {
+			sshtest.Until(t, "authorized_keys as before", func() bool { return bytes.Equal(h.authorizedKeys(t), h.keys) })
+			sshtest.Until(t, "empty folder", func() bool {
 				list, err := os.ReadDir(h.dst)
 				return err == nil && len(list) == 0
 			})
@@ -211,7 +196,7 @@ exit $r
 			s.push(testContext(t), &Push{Spread: &Spread{Seeds: 1, Fanout: 1, By: SpreadKey}}, func() {})
 			s.log()
 			if c.name == "sessions afterwards" {
-				until(t, "end of the sessions", func() bool { _, err := os.Stat(dir + "/over"); return err == nil })
+				sshtest.Until(t, "end of the sessions", func() bool { _, err := os.Stat(dir + "/over"); return err == nil })
 			}
 			s.settled()
 			if n := strings.Count(h.Log(), "Starting session: forced-command"); c.name == "sessions afterwards" && n < 5 {
