@@ -299,7 +299,7 @@ func (r *running) late() (over bool, err error) {
 		e.Sent = true
 		return true, e
 	}
-	if r.exited && (r.out.behind() || r.err.behind()) {
+	if r.exited && (r.out.behind() || r.err.behind() || r.limit.starved()) {
 		r.limit = newLimit(drainAgain)
 		return false, nil
 	}
