@@ -12,8 +12,9 @@ import (
 	"fleet/internal/remote"
 )
 
-// DrainTime is how long output is still read after the exit status came, when
-// a background child holds it open.
+// DrainTime is how long the host must write nothing, after the exit status came,
+// until output that a background child holds open is read no longer. A child that
+// goes on writing is listened to for five times that.
 const DrainTime = 2 * time.Second
 
 // drainAgain is when to look again whether the output that came before the exit
@@ -299,7 +300,7 @@ func (r *running) late() (over bool, err error) {
 		e.Sent = true
 		return true, e
 	}
-	if r.exited && (r.out.behind() || r.err.behind() || r.limit.starved()) {
+	if r.exited && (r.out.behind() || r.err.behind()) {
 		r.limit = newLimit(drainAgain)
 		return false, nil
 	}

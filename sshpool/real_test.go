@@ -227,3 +227,27 @@ func BenchmarkOneByOne(b *testing.B) {
 		}
 	})
 }
+
+// TestChattyChild leaves a child behind that writes once more, or without end: what
+// it writes soon after the command's end is output, and the wait for it has one.
+func TestChattyChild(t *testing.T) {
+	t.Parallel()
+	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t)))
+	for text, most := range map[string]time.Duration{
+		"(sleep 1; echo late; sleep 60) & echo first":                       3 * DrainTime,
+		"(for i in $(seq 100); do sleep 0.2; echo late; done) & echo first": mostDrain + 2*DrainTime,
+	} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			began := time.Now()
+			r, err := c.Exec(testContext(t), text, &out, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); !r.Lingering || !strings.HasPrefix(out.String(), "first\nlate\n") || took < DrainTime || took > most+5*time.Second {
+				t.Errorf("after %v: %q, %+v", took, &out, r)
+			}
+		})
+	}
+}

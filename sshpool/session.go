@@ -319,7 +319,6 @@ func (c *Conn) lost(ctx context.Context, stage Stage) *Error {
 type limit struct {
 	c     <-chan time.Time
 	timer *time.Timer
-	due   time.Time
 }
 
 func newLimit(d time.Duration) limit {
@@ -327,15 +326,8 @@ func newLimit(d time.Duration) limit {
 		return limit{}
 	}
 	t := time.NewTimer(d)
-	return limit{t.C, t, time.Now().Add(d)}
+	return limit{t.C, t}
 }
-
-// starved says that a limit that has just passed was noticed late: the process
-// gets too little of the processor for the limit to say anything about the host.
-func (l limit) starved() bool { return time.Since(l.due) > maxLateness }
-
-// maxLateness is how late a goroutine may run on a machine that keeps up.
-const maxLateness = 100 * time.Millisecond
 
 func (l limit) stop() {
 	if l.timer != nil {

@@ -130,14 +130,20 @@ func (s *Session) send(request string, payload []byte) error {
 	return nil
 }
 
-// unquiet is how much longer the host must be silent before the drain time of a
-// patient command is over.
+// unquiet is how much longer the host must be silent before the drain time is
+// over: what came last may have lain here, on a busy machine. A command that is
+// not patient waits mostDrain for that and no longer.
 func (r *running) unquiet() time.Duration {
+	rest := DrainTime - min(r.out.quiet(), r.err.quiet())
 	if !r.patient {
-		return 0
+		rest = min(rest, mostDrain-time.Since(r.began.Add(r.res.Took)))
 	}
-	return DrainTime - min(r.out.quiet(), r.err.quiet())
+	return rest
 }
+
+// mostDrain is the longest from a command's exit status to its result where
+// something goes on writing.
+const mostDrain = 5 * DrainTime
 
 // ShellOptions say what shell to open.
 type ShellOptions struct {

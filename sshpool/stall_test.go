@@ -65,17 +65,3 @@ func TestBlockedWriteHoldsNobodyUp(t *testing.T) {
 		t.Errorf("write: %v", err)
 	}
 }
-
-// TestDrainOfAStarvedProcess has the drain time noticed late: what the readers
-// have not taken by then may well be there, and they get their turn first.
-func TestDrainOfAStarvedProcess(t *testing.T) {
-	r := &running{exited: true, limit: limit{due: time.Now().Add(-time.Second)}}
-	if over, err := r.late(); over || err != nil || r.res.Lingering {
-		t.Errorf("a limit that was noticed late ended the drain: %v, %v", over, err)
-	}
-	defer r.limit.stop()
-	r.limit.due = time.Now()
-	if over, err := r.late(); !over || err != nil || !r.res.Lingering {
-		t.Errorf("a limit that was noticed in time did not: %v, %v", over, err)
-	}
-}

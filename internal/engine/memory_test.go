@@ -22,7 +22,7 @@ func TestAllHostsWriteAtOnce(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			m := measure(t, runTask{Dir: dir, Command: command, Fanout: hosts, MaxOutput: 1 << 20, Mode: mode})
 			if m.OK != hosts || m.Bytes != int64(hosts)*perHost || m.Cut != hosts || m.Shown != int64(hosts)<<20 {
-				t.Errorf("%d of %d ok, %d cut, %d bytes, %d shown: %v", m.OK, hosts, m.Cut, m.Bytes, m.Shown, m.Causes)
+				t.Errorf("%d of %d ok, %d cut, %d lingering, %d bytes, %d shown: %v", m.OK, hosts, m.Cut, m.Lingering, m.Bytes, m.Shown, m.Causes)
 			}
 			if m.Peak > 512<<20 {
 				t.Errorf("held %d MiB", m.Peak>>20)

@@ -40,16 +40,17 @@ type runTask struct {
 
 // measured is what such a run took.
 type measured struct {
-	OK       int
-	Causes   map[string]int
-	Bytes    int64  // of output, as the results count them
-	Shown    int64  // passed on to the sink
-	Cut      int    // hosts whose output was
-	Base     uint64 // bytes that the runtime had from the system before, less what it gave back
-	Peak     uint64 // and at most
-	RSS      uint64 // at most, of the whole process
-	Wall     time.Duration
-	HostName string `json:",omitempty"`
+	OK        int
+	Causes    map[string]int
+	Bytes     int64  // of output, as the results count them
+	Shown     int64  // passed on to the sink
+	Cut       int    // hosts whose output was
+	Lingering int    // hosts whose output was open past the drain time
+	Base      uint64 // bytes that the runtime had from the system before, less what it gave back
+	Peak      uint64 // and at most
+	RSS       uint64 // at most, of the whole process
+	Wall      time.Duration
+	HostName  string `json:",omitempty"`
 }
 
 // process is a child of the test that runs this binary in a role.
@@ -169,6 +170,9 @@ func runProcess(task []byte) (any, error) {
 		m.Bytes += res.StdoutBytes + res.StderrBytes
 		if res.Truncated {
 			m.Cut++
+		}
+		if res.Lingering {
+			m.Lingering++
 		}
 	}
 	sum, err := r.Run(s)
