@@ -20,10 +20,13 @@ func ParseSerial(s string) ([]Batch, error) {
 	for word := range strings.SplitSeq(s, ",") {
 		a, err := parseAmount(strings.TrimSpace(word))
 		if err == nil && a.n == 0 {
-			err = errors.New("empty batch")
+			err = errors.New("a batch has at least 1 host")
+		}
+		if err != nil && word != s {
+			err = fmt.Errorf("%q: %w", word, err)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("serial %q: %q: %w", s, word, err)
+			return nil, fmt.Errorf("serial %q: %w", s, err)
 		}
 		batches = append(batches, Batch{a})
 	}

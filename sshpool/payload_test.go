@@ -77,6 +77,10 @@ func TestPayloadAndInput(t *testing.T) {
 			if err != nil || out.String() != "terminal two words\r\n" {
 				t.Errorf("%q, %+v, %v", &out, r, err)
 			}
+			_, err = c.Run(testContext(t), Command{Text: "true", Supervise: &Supervision{Shell: "/no/such/shell"}})
+			if e := wantError(t, err, KindNotFound, StageCommand); e.Text != `no such shell: "/no/such/shell"` {
+				t.Errorf("text %q", e.Text)
+			}
 			_, err = c.Run(testContext(t), Command{Text: "true", Supervise: &Supervision{Dir: "/no/such/folder"}})
 			if e := wantError(t, err, KindPermission, StageCommand); e.Text != `no such folder, or no way into it: "/no/such/folder"` {
 				t.Errorf("%q", e.Text)

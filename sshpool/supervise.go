@@ -198,10 +198,15 @@ func (r *running) tellNoise() []byte {
 // what came instead.
 func (r *running) notBegun(said []byte) error {
 	e := &Error{Op: opExec, Kind: KindNoShell, Stage: StageCommand, Sent: true}
+	refused := r.sup.follow.Refused()
 	switch {
-	case r.sup.follow.Refused() == remote.NoDir:
+	case refused == remote.NoDir:
 		e.Kind = KindPermission
 		e.Text = "no such folder, or no way into it: " + excerpt([]byte(r.sup.spec.Dir))
+		return e
+	case refused == remote.NoShell:
+		e.Kind = KindNotFound
+		e.Text = "no such shell: " + excerpt([]byte(r.sup.spec.Shell))
 		return e
 	case r.sup.follow.Became():
 		return r.notBecome()

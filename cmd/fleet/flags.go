@@ -46,7 +46,7 @@ func (f *rolloutFlags) apply(req *engine.Request) error {
 	var err error
 	if f.serial != "" {
 		if req.Serial, err = scheduler.ParseSerial(f.serial); err != nil {
-			return usage(fmt.Errorf("--serial: %w", err))
+			return usage(fmt.Errorf("--%w", err))
 		}
 	}
 	if f.maxFail != "" {

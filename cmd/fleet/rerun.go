@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -194,9 +195,26 @@ func (o *rerunOptions) find(ctx context.Context, e *env, name string, which reco
 	}
 	hosts, err := s.Select(ctx, run, which)
 	if err == nil && o.hosts != "" {
-		hosts, err = matching(hosts, o.hosts)
+		hosts, err = o.named(ctx, s, run, hosts)
 	}
 	return run, hosts, err
+}
+
+// named are those of hosts that --host selects among all hosts of the run.
+func (o *rerunOptions) named(ctx context.Context, s *record.Store, run *record.Run, hosts []string) ([]string, error) {
+	all, err := s.Select(ctx, run, record.All)
+	if err != nil {
+		return nil, err
+	}
+	list, err := matching(all, o.hosts)
+	if err != nil {
+		return nil, err
+	}
+	meant := make(map[string]bool, len(list))
+	for _, name := range list {
+		meant[name] = true
+	}
+	return slices.DeleteFunc(hosts, func(name string) bool { return !meant[name] }), nil
 }
 
 // tellLeft tells which hosts are not run again though they were not ok.

@@ -185,6 +185,7 @@ func killOf(res event.Result, v *tasks.CommandResult) event.Kill {
 	givenUp := res.Outcome == scheduler.Canceled ||
 		res.Outcome == scheduler.Failed && res.Cause != nil && res.Cause.Kind == scheduler.KindTimeout
 	switch {
+	case v != nil && v.Exec.Took == 0: // given up before it was sent
 	case v != nil && v.Exec.Supervised.Killed:
 		return event.Killed
 	case v != nil && v.Exec.Supervised.Unkilled, givenUp:

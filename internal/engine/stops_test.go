@@ -140,6 +140,27 @@ func TestDeadlineOfTheRun(t *testing.T) {
 	}
 }
 
+// TestGivenUpUnsent has the deadline pass while commands wait to be sent: nobody
+// has to look whether they still run.
+func TestGivenUpUnsent(t *testing.T) {
+	f := sshtest.Lab(t, lab.Config{N: 3, Prefix: "h"})
+	req := ask(f, "sleep 1000", f.Hosts()...)
+	req.Deadline = time.Second
+	req.Begun = func(ctx context.Context, _ string) error {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	c := carry(t, req, newTold(), nil)
+	for host, res := range c.results {
+		if res.Outcome != scheduler.Canceled || res.Kill != "" {
+			t.Errorf("%s: %s, %q", host, res.Outcome, res.Kill)
+		}
+	}
+	if s := f.Stats(); s.CommandsRun != 0 || len(c.results) != 3 {
+		t.Errorf("%d commands ran, %d results", s.CommandsRun, len(c.results))
+	}
+}
+
 // TestMaxFailInAnyOrder breaks runs off at a failure budget, with failures of
 // all kinds in random order: none starts after the failure that was too many.
 func TestMaxFailInAnyOrder(t *testing.T) {

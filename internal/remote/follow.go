@@ -44,8 +44,9 @@ type Began struct {
 type Refusal string
 
 const (
-	NoDir    Refusal = "cd"   // Spec.Dir cannot be entered
-	NoMethod Refusal = "none" // the program of Become.Method is not there
+	NoDir    Refusal = "cd"    // Spec.Dir cannot be entered
+	NoShell  Refusal = "shell" // Spec.Shell is not there
+	NoMethod Refusal = "none"  // the program of Become.Method is not there
 )
 
 // Report is what the guard saw when it had ended the command.
@@ -104,7 +105,7 @@ func (f *Follower) line(text string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case len(words) == 1 && (Refusal(words[0]) == NoDir || Refusal(words[0]) == NoMethod):
+	case len(words) == 1 && (Refusal(words[0]) == NoDir || Refusal(words[0]) == NoShell || Refusal(words[0]) == NoMethod):
 		f.refuse = Refusal(words[0])
 	case len(words) > 0 && words[0] == "end":
 		f.report = parseReport(words[1:])

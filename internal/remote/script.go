@@ -264,6 +264,9 @@ esac
 if [ -n "$d" ]; then
 	cd -- "$d" 2>/dev/null || { echo "$m cd" >&2; exit 1; }
 fi
+if [ -n "$b" ]; then
+	command -v "$b" >/dev/null 2>&1 || { echo "$m shell" >&2; exit 127; }
+fi
 exec 3<&0 4>&2
 case $f in
 *p*) ;;

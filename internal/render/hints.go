@@ -37,6 +37,7 @@ var hints = map[string]string{
 	"become_denied":       "becoming another user is not allowed there, or takes a password (-K asks for it once), or another --become-method; a second factor cannot be answered, and needs a rule there that spares this user; where a terminal is wanted, leave --stdin out, or have a rule there that wants none",
 	"remote_nospace":      "no space left on these hosts, or no inodes",
 	"permission":          "these hosts do not run commands for this user: a restricted account or key?",
+	"not_found/command":   "look at --shell: it is a program of the host, by its path or by a name that is found there",
 	"permission/command":  "look at --cwd: the folder is the host's, and the user of the command must be able to enter it",
 	"permission/transfer": "the login user may not read or write there",
 	"conn_lost/transfer":  "connections that ended while files were moved: each file is the old one or the new one, and the next run goes on from there",

@@ -75,7 +75,7 @@ func TestHintsCoverKinds(t *testing.T) {
 		switch kind {
 		case "timeout":
 			stages = constants(t, "Stage")
-		case "permission":
+		case "permission", "not_found":
 			stages = []string{"", "command", "transfer"}
 		case "conn_lost":
 			stages = append(constants(t, "Stage"), "")
@@ -140,7 +140,7 @@ func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
 		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
 		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--become-timeout", "--straggler-after", "--straggler", "--cwd",
-		"--stdin",
+		"--stdin", "--shell",
 	}
 	found := 0
 	for key, h := range hints {
