@@ -52,7 +52,7 @@ const maxSpreadFanout = 8
 // check gives how files are spread; nil if they are not.
 func (f *spreadFlags) check(o *pushOptions) (*transfer.Spread, error) {
 	switch {
-	case f.seeds < 0:
+	case f.seeds < 0 || f.seeds == 0 && f.set("spread"):
 		return nil, usagef("--spread %d: at least 1 host has to get the files from here", f.seeds)
 	case f.seeds == 0 && (f.set("spread-by") || f.set("spread-fanout")):
 		return nil, usage(errors.New("--spread-by and --spread-fanout say how, without --spread"), "--spread 4 has four hosts get the files from here")

@@ -140,7 +140,7 @@ func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
 		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
 		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--become-timeout", "--straggler-after", "--straggler", "--cwd",
-		"--stdin", "--shell",
+		"--stdin", "--shell", "--max-bytes",
 	}
 	found := 0
 	for key, h := range hints {

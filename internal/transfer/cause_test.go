@@ -106,6 +106,11 @@ func TestRealCauses(t *testing.T) {
 					t.Errorf("to %s: %v, want %q", c.dst, err, c.text)
 				}
 			}
+			var e *scheduler.Error
+			_, _, err := h.push(&Push{Sources: []string{src + "/small/f"}, Dst: h.dir + "/f", Owner: "nobody-of-that-name"})
+			if !errors.As(err, &e) || e.Cause.Kind != scheduler.KindNotFound || !strings.Contains(e.Cause.Text, "nobody-of-that-name") {
+				t.Errorf("an owner that is not there: %v", err)
+			}
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -74,9 +75,16 @@ var complaints = []struct {
 	{"File too large", scheduler.KindTooLarge, "larger than the host allows a file to be"},
 }
 
+// noAccount is how chown(1) says that there is no such user or group: GNU's,
+// busybox's, the BSDs'.
+var noAccount = regexp.MustCompile(`(invalid|unknown|illegal) (user|group)`)
+
 // complaint makes a failure of what a tool has written while doing what in the
 // folder base, which names that it gives are below.
 func complaint(what, base string, stderr []byte, otherwise string) *Failure {
+	if noAccount.Match(stderr) {
+		return &Failure{Kind: scheduler.KindNotFound, Text: what + ": " + quoted([]byte(firstLine(stderr)))}
+	}
 	for _, c := range complaints {
 		i := bytes.Index(stderr, []byte(c.text))
 		if i < 0 {

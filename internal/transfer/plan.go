@@ -67,7 +67,7 @@ func (c compare) plan(base string, want []*Entry, there map[string]*Entry) (*pla
 	}
 	for _, e := range want {
 		old := there[e.Path]
-		ch, err := c.change(e, old)
+		ch, err := c.change(base, e, old)
 		if err != nil {
 			return nil, err
 		}
@@ -89,19 +89,19 @@ func (c compare) plan(base string, want []*Entry, there map[string]*Entry) (*pla
 	return p, nil
 }
 
-// change says what is to be done to one entry; nil if nothing.
-func (c compare) change(e, old *Entry) (*change, error) {
+// change says what is to be done to one entry below base; nil if nothing.
+func (c compare) change(base string, e, old *Entry) (*change, error) {
 	ch := &change{Entry: e, old: old}
 	if old == nil {
 		ch.send = true
 		return ch, nil
 	}
 	if old.Kind == Other { // a device, most likely: /dev/null must not become a file
-		return nil, &Failure{Kind: scheduler.KindUnsafe, Text: quoted([]byte(e.Path)) + ": is a special file there, and these are never replaced"}
+		return nil, &Failure{Kind: scheduler.KindUnsafe, Text: whole(base, e.Path) + ": is a special file there, and these are never replaced"}
 	}
 	if old.Kind != e.Kind && (old.Kind == Folder || e.Kind == Folder) {
 		if !c.force {
-			return nil, &Failure{Kind: scheduler.KindConflict, Text: fmt.Sprintf("%s: is a %s there and a %s here", quoted([]byte(e.Path)), old.Kind, e.Kind)}
+			return nil, &Failure{Kind: scheduler.KindConflict, Text: fmt.Sprintf("%s: is a %s there and a %s here", whole(base, e.Path), old.Kind, e.Kind)}
 		}
 		ch.send, ch.removed = true, true
 		return ch, nil
