@@ -86,7 +86,8 @@ t() {
 // was sent: on a busy host a look at all processes takes its time. Where the command is over already,
 // and nobody asked (a), there is nothing to end: what it left in the background
 // is meant to stay. That is how most commands end, so it is seen without a look at
-// all processes, which takes tens of milliseconds.
+// all processes, which takes tens of milliseconds, and with a /proc before all this
+// is read: the server waits for the guard's end to close the channel.
 const end = `
 b() {
 	for n in 1 2 3 4 5; do
@@ -105,13 +106,7 @@ b() {
 	u=" "
 }
 k() {
-	if [ -z "$a" ]; then
-		if [ -d /proc/self ]; then
-			[ -d /proc/$c ] || exit
-		else
-			ps -p $c || exit
-		fi
-	fi
+	[ -n "$a" ] || [ -d /proc/self ] || ps -p $c || exit
 	t
 	case "$a$v" in
 	1*|*" $c "*) ;;
@@ -293,7 +288,10 @@ fi
 		*p*) ;;
 		*) read -r x <&3 || case $f in
 			*k*) exit ;;
-			esac ;;
+			esac
+			if [ -d /proc/self ]; then
+				[ -d /proc/$c ] || exit
+			fi ;;
 		esac
 		eval "${12}"
 	} </dev/null >/dev/null 2>&1 &
