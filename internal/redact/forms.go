@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // formsOf lists the ways in which a secret may be written, itself first.
@@ -29,6 +31,7 @@ func formsOf(secret []byte) [][]byte {
 		backslashed(text, "\"\\$`"),            // within "..."
 		backslashed(text, "\"\\$`!"),           // the same, where history expansion is feared
 		backslashed(text, "\\'"),               // within $'...'
+		strings.ReplaceAll(text, "\n", "\r\n"), // as terminals end lines
 		backslashed(text, " \t!\"#$&'()*,;<>?[\\]^`{|}"),
 		backslashed(text, " \t!\"#$&'()*,;<=>?[\\]^`{|}~"),
 	} {
@@ -92,15 +95,30 @@ func backslashed(s, special string) string {
 }
 
 // jsonForms are the text as JSON strings have it, with and without the escapes
-// that are for HTML.
+// that are for HTML, and with ASCII alone, as Python writes it.
 func jsonForms(text string) (list [][]byte) {
 	for _, html := range []bool{false, true} {
 		var b bytes.Buffer
 		enc := json.NewEncoder(&b)
 		enc.SetEscapeHTML(html)
 		if enc.Encode(text) == nil {
-			list = append(list, bytes.TrimSuffix(bytes.TrimPrefix(bytes.TrimSpace(b.Bytes()), []byte(`"`)), []byte(`"`)))
+			form := bytes.TrimSuffix(bytes.TrimPrefix(bytes.TrimSpace(b.Bytes()), []byte(`"`)), []byte(`"`))
+			list = append(list, form, asciiOnly(form))
 		}
 	}
 	return list
+}
+
+// asciiOnly writes what is not ASCII as escapes of UTF-16 (RFC 8259, section 7).
+func asciiOnly(text []byte) (form []byte) {
+	for _, r := range string(text) {
+		if r < utf8.RuneSelf {
+			form = append(form, byte(r))
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			form = fmt.Appendf(form, `\u%04x`, unit)
+		}
+	}
+	return form
 }

@@ -11,6 +11,7 @@
 package redact
 
 import (
+	"bytes"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -33,9 +34,12 @@ type Set struct {
 	some  atomic.Bool           // there are secrets
 }
 
-// Add adds a secret to the set. Those that are shorter than three bytes are not
-// looked for.
+// Add adds a secret to the set, also without the line ends behind it, which shells
+// drop. Those that are shorter than three bytes are not looked for.
 func (s *Set) Add(secret []byte) {
+	if short := bytes.TrimRight(secret, "\r\n"); len(short) < len(secret) {
+		s.Add(short)
+	}
 	if len(secret) < least {
 		return
 	}

@@ -110,6 +110,50 @@ func TestShortSecretsAreLeft(t *testing.T) {
 	}
 }
 
+// TestLinesOfSecrets looks for secrets of several lines as terminals, shells and
+// JSON have them.
+func TestLinesOfSecrets(t *testing.T) {
+	const secret = "first-of-é\nsecond\n"
+	var s Set
+	s.Add([]byte(secret))
+	for name, text := range map[string]string{
+		"terminal": "first-of-é\r\nsecond\r\n",
+		"$(cat)":   "first-of-é\nsecond",
+		"JSON":     `"first-of-é\nsecond\n"`,
+		"Python":   `"first-of-\u00e9\nsecond"`,
+		"base64":   base64.StdEncoding.EncodeToString([]byte("first-of-é\nsecond")),
+	} {
+		if got := s.String("<" + text + ">"); strings.Contains(got, "first") || strings.Contains(got, "econd") || !strings.Contains(got, Mark) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestWriterPassesOn wants all at once that cannot be the beginning of a secret:
+// whoever follows a run waits for it.
+func TestWriterPassesOn(t *testing.T) {
+	var s Set
+	s.Add([]byte(strings.Repeat("a long secret ", 200)))
+	s.Add([]byte("hunter2"))
+	var out bytes.Buffer
+	w := s.Writer(&out)
+	for _, c := range []struct{ in, out string }{
+		{"a line\n", "a line\n"},
+		{"ends in hunter", "ends in "},
+		{"2\n", Mark + "\n"},
+		{"hunt", ""},
+		{"ing\n", "hunting\n"},
+		{"a long secret a long", ""},
+		{" story\n", "a long secret a long story\n"},
+	} {
+		out.Reset()
+		w.Write([]byte(c.in)) //nolint:errcheck // a buffer
+		if out.String() != c.out {
+			t.Errorf("%q gives %q, want %q", c.in, out.String(), c.out)
+		}
+	}
+}
+
 // FuzzWriter cuts a text into pieces: what comes out must be what comes of the
 // whole, however secrets overlap and repeat themselves.
 func FuzzWriter(f *testing.F) {

@@ -7,6 +7,7 @@ type forms struct {
 	list    [][]byte
 	longest int
 	// Where the list is long, it is looked up by the beginnings of its members.
+	first  [256]bool             // by the first byte
 	starts [1 << 16 / 64]uint64  // a bit for the first two bytes
 	byHead map[[least]byte][]int // indexes in list
 }
@@ -28,6 +29,7 @@ func newForms(list [][]byte) *forms {
 		f.byHead[head] = append(f.byHead[head], len(f.list))
 		f.list = append(f.list, form)
 		f.longest = max(f.longest, len(form))
+		f.first[form[0]] = true
 		start := uint(form[0])<<8 | uint(form[1])
 		f.starts[start/64] |= 1 << (start % 64)
 	}
@@ -65,4 +67,31 @@ func (f *forms) eachByHead(p []byte) (all []span) {
 		}
 	}
 	return all
+}
+
+// open gives where the end of p begins that may be the beginning of a form; it is
+// len(p) if no end is.
+func (f *forms) open(p []byte) int {
+	for i := max(0, len(p)-f.longest+1); i < len(p); i++ {
+		rest := p[i:]
+		if !f.first[rest[0]] {
+			continue
+		}
+		if len(rest) == 1 {
+			return i
+		}
+		start := uint(rest[0])<<8 | uint(rest[1])
+		switch {
+		case f.starts[start/64]&(1<<(start%64)) == 0:
+			continue
+		case len(rest) < least:
+			return i
+		}
+		for _, n := range f.byHead[[least]byte(rest)] {
+			if form := f.list[n]; len(form) > len(rest) && bytes.HasPrefix(form, rest) {
+				return i
+			}
+		}
+	}
+	return len(p)
 }

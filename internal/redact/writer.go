@@ -4,8 +4,8 @@ import "io"
 
 // Writer gives a writer that passes on to w what is written to it, with secrets
 // replaced by Mark, also those that several writes bring together. It holds back
-// as many bytes as the longest form of a secret; Close passes on the last of
-// them and does not close w. It looks for the secrets that are in the set at the
+// what may be the beginning of a secret, and nothing else; Close passes that on
+// and does not close w. It looks for the secrets that are in the set at the
 // time of each write. One goroutine uses it.
 func (s *Set) Writer(w io.Writer) io.WriteCloser { return &writer{set: s, w: w} }
 
@@ -43,14 +43,12 @@ func (w *writer) Close() error { return w.pass(true) }
 // all.
 func (w *writer) pass(end bool) error {
 	var found []span
-	longest := 1
+	upTo := len(w.held)
 	if !w.set.Empty() {
 		f := w.set.all()
-		found, longest = f.find(w.held), f.longest
-	}
-	upTo := len(w.held)
-	if !end {
-		upTo = max(0, upTo-longest+1)
+		if found = f.find(w.held); !end {
+			upTo = f.open(w.held)
+		}
 	}
 	w.out = w.out[:0]
 	at := min(w.covered, upTo)
