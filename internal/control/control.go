@@ -86,8 +86,8 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) accept() {
-	const most = 16 // requests at once
-	places := make(chan struct{}, most)
+	const most, mostFeeds = 16, 64 // requests at once, and feeds, which last
+	places, feeds := make(chan struct{}, most), make(chan struct{}, mostFeeds)
 	for {
 		conn, err := s.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
@@ -100,8 +100,19 @@ func (s *Server) accept() {
 		select {
 		case places <- struct{}{}:
 			s.serving.Go(func() {
-				s.serve(conn)
+				defer conn.Close()
+				feed := s.serve(conn)
 				<-places
+				if feed == nil {
+					return
+				}
+				select {
+				case feeds <- struct{}{}:
+					s.feed(conn, feed)
+					<-feeds
+				default:
+					json.NewEncoder(conn).Encode(answer{V: version, Error: "too many follow it already"}) //nolint:errcheck // whoever asked is gone
+				}
 			})
 		default:
 			conn.Close()
@@ -109,17 +120,16 @@ func (s *Server) accept() {
 	}
 }
 
-func (s *Server) serve(conn net.Conn) {
-	defer conn.Close()
+// serve answers a request, or gives the feed that it is for.
+func (s *Server) serve(conn net.Conn) Feed {
 	conn.SetDeadline(time.Now().Add(limit)) //nolint:errcheck // then reads and writes fail too
 	var req request
 	if err := readLine(conn, &req); err != nil {
-		return
+		return nil
 	}
 	a := answer{V: version}
 	if feed := s.feeds[req.Do]; feed != nil && req.V == version {
-		s.feed(conn, feed)
-		return
+		return feed
 	}
 	if req.V != version {
 		a.Error = fmt.Sprintf("version %d of requests is not known", req.V)
@@ -127,6 +137,7 @@ func (s *Server) serve(conn net.Conn) {
 		a.Error = err.Error()
 	}
 	json.NewEncoder(conn).Encode(a) //nolint:errcheck // whoever asked is gone
+	return nil
 }
 
 // Ask asks whoever answers at path to do something. The error is that of the

@@ -138,3 +138,36 @@ func TestFeed(t *testing.T) {
 		t.Errorf("at the server's end: %v", err)
 	}
 }
+
+// TestManyFollow has more follow than requests are served at once: the run can
+// still be asked for something.
+func TestManyFollow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	feeds := map[string]Feed{"wait": func(ctx context.Context, send func(any) error) error {
+		err := send(1)
+		<-ctx.Done()
+		return err
+	}}
+	s, err := Listen(path, func(string) error { return nil }, feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	for n := range 40 {
+		f, err := Follow(ctx, path, "wait")
+		if err != nil {
+			t.Fatalf("the feed of number %d: %v", n, err)
+		}
+		defer f.Close()
+		var first int
+		if err := f.Next(&first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Ask(ctx, path, "stop"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
