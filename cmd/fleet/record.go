@@ -70,7 +70,11 @@ func (f *recordFlags) begin(e *env, stop *interrupts, sink render.Sink, kind, pa
 		return nil, err
 	}
 	warn := func(err error) {
-		sink.Note("fleet: warning: the record of this run is not whole: " + err.Error())
+		text := "the record of this run is not whole: "
+		if errors.Is(err, record.ErrRetention) {
+			text = "the record: "
+		}
+		sink.Note("fleet: warning: " + text + err.Error())
 		var way interface{ Hint() string }
 		if errors.As(err, &way) {
 			sink.Note("fleet: hint: " + way.Hint())
@@ -270,7 +274,14 @@ func openRecord(ctx context.Context, e *env) (*record.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return record.Open(ctx, dir)
+	s, err := record.Open(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Unsettled(); err != nil {
+		tell(e.stderr, "fleet: ", "warning: a run whose process has died is shown as running: "+err.Error())
+	}
+	return s, nil
 }
 
 // splitRun takes RUN[:WHICH] apart: which hosts of which run.

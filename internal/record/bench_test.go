@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,6 +43,47 @@ func BenchmarkRecord(b *testing.B) {
 			}
 			if err := rec.Finish(event.Summary{}); err != nil {
 				b.Fatal(err)
+			}
+		})
+	}
+}
+
+// BenchmarkLong records what 100 hosts write at once, 3 MB each, the same or not.
+func BenchmarkLong(b *testing.B) {
+	const hosts, size, write = 100, 3 << 20, 32 << 10
+	names := make([]string, hosts)
+	for i := range names {
+		names[i] = fmt.Sprintf("host%03d", i)
+	}
+	for _, same := range []bool{false, true} {
+		b.Run(fmt.Sprintf("same=%v", same), func(b *testing.B) {
+			b.SetBytes(hosts * size)
+			for range b.N {
+				rec := New(Config{Dir: b.TempDir(), Kind: "run", Hosts: names})
+				rec.Start(event.Run{ID: "01BENCH", Hosts: hosts, Time: time.Now()})
+				var writing sync.WaitGroup
+				for i, name := range names {
+					rec.Started(name, time.Now())
+					writing.Go(func() {
+						line := 0
+						for text := make([]byte, 0, write+100); line < size/40; text = text[:0] {
+							for ; len(text) < write; line++ {
+								text = fmt.Appendf(text, "%07d a line of a log, as it is\n", line)
+								if !same {
+									text = fmt.Appendf(text, "%x", line*i*7919)
+								}
+							}
+							rec.Output(event.Output{Host: name, Stream: event.Stdout, Data: text, Time: time.Now()})
+						}
+					})
+				}
+				writing.Wait()
+				for _, name := range names {
+					rec.Result(event.Result{Host: name, Outcome: scheduler.OK, ExitCode: new(int), StdoutBytes: size, Time: time.Now()})
+				}
+				if err := rec.Finish(event.Summary{}); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

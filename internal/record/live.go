@@ -53,11 +53,9 @@ func (s *Store) live(id string) (*life, error) {
 		return nil, err
 	}
 	if err := tryLock(file); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), file.Close())
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", file.Name(), err), os.Remove(file.Name()), file.Close())
 	}
-	if _, err := fmt.Fprintln(file, os.Getpid()); err != nil { // for people
-		return nil, errors.Join(err, file.Close())
-	}
+	fmt.Fprintln(file, os.Getpid()) //nolint:errcheck // for people; a full disk has no room for it, and the lock counts
 	return &life{file}, nil
 }
 

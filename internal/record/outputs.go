@@ -34,7 +34,7 @@ func (w *writer) pieceRow(ctx context.Context, p *piece) error {
 	case w.full, t.done, p.tail && p.at < t.kept, !p.tail && p.at != t.kept: // what is before it is missing
 		return nil
 	case p.tail:
-		t.rows = true
+		t.rows, t.tails = true, true
 		return w.exec(ctx, "INSERT OR REPLACE INTO partial (run, pos, stream, at, tail) VALUES (?, ?, ?, ?, ?)", w.seq, t.pos, t.stream, p.at, p.data)
 	}
 	id, err := w.part(ctx, t, p.sum, p.size, func() (int, []byte) { return p.coding, p.data })
@@ -46,12 +46,12 @@ func (w *writer) pieceRow(ctx context.Context, p *piece) error {
 		return err
 	}
 	w.pieces = append(w.pieces, p.sum)
-	if t.rows {
+	if t.tails {
 		if err := w.exec(ctx, "DELETE FROM partial WHERE run = ? AND pos = ? AND stream = ? AND at >= ?", w.seq, t.pos, t.stream, p.at); err != nil {
 			return err
 		}
 	}
-	t.rows = true
+	t.rows, t.tails = true, false
 	return w.exec(ctx, "INSERT INTO partial (run, pos, stream, at, part) VALUES (?, ?, ?, ?, ?)", w.seq, t.pos, t.stream, p.at, id)
 }
 
@@ -77,6 +77,7 @@ func (t *tape) settle(committed bool) {
 		t.sure, t.sureTo = len(t.parts), t.kept
 	} else if len(t.parts) > t.sure {
 		t.parts, t.kept = t.parts[:t.sure], t.sureTo
+		t.tails = true // they may be back
 		t.stop.Store(faulty)
 	}
 }
@@ -147,12 +148,12 @@ func sumOfCut(ids []byte) [32]byte {
 	return sha256.Sum256(append([]byte("a part of an output\n"), ids...))
 }
 
-// forget gives up what came of a tape.
+// forget gives up what came of a tape. A tail of it may still be on its way.
 func (w *writer) forget(ctx context.Context, t *tape) error {
+	t.done = true
 	for _, id := range t.parts {
 		w.refs[id]--
 	}
-	t.parts, t.kept, t.sure, t.sureTo = nil, 0, 0, 0
 	if !t.rows {
 		return nil
 	}

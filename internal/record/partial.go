@@ -94,13 +94,22 @@ func pickStream(ctx context.Context, tx *sql.Tx, seq int64, pos, stream int) (r 
 	}
 	ids := packIDs(parts)
 	id, known, err := use(ctx, tx, sumOfCut(ids), r.kept, list, ids)
-	for _, part := range parts {
-		if err == nil && known { // it has them already
-			err = useLess(ctx, tx, part, 1)
+	if err != nil || !known {
+		r.id = id
+		return r, err
+	}
+	l, err := newLoosener(ctx, tx)
+	if err != nil {
+		return r, err
+	}
+	defer l.close()
+	for _, part := range parts { // the output has them already
+		if err := l.less(ctx, part, 1); err != nil {
+			return r, err
 		}
 	}
 	r.id = id
-	return r, err
+	return r, nil
 }
 
 // use gives the id of a content with one use more, and stores it if it is not

@@ -19,7 +19,7 @@ type Filter struct {
 	Since   time.Time // begun at that time or later; zero: any
 	Command string    // the same command; empty: any
 	Before  *Run      // begun before that one
-	NotOK   bool      // some host was not ok
+	NotOK   bool      // it has ended, and some host was not ok
 	Host    string    // that host was one of it
 	Running bool      // it has not ended
 	Limit   int       // 0: all
@@ -42,6 +42,9 @@ func (s *Store) Runs(ctx context.Context, f Filter) ([]*Run, error) {
 	}
 	if f.Running {
 		query += " AND ended IS NULL"
+	}
+	if f.NotOK {
+		query += " AND ended IS NOT NULL"
 	}
 	if f.Before != nil {
 		query, args = query+" AND seq < ?", append(args, f.Before.seq)
@@ -112,17 +115,15 @@ func (r *Run) Summary() event.Summary {
 	return s
 }
 
-// Refresh brings a run that was running up to date. Counts are of the hosts that
-// have a result.
+// Refresh brings a run that was running up to date, and settles it if its process
+// has died. Counts are of the hosts that have a result.
 func (s *Store) Refresh(ctx context.Context, run *Run) error {
 	fresh, err := scanRun(s.db.QueryRowContext(ctx, "SELECT "+runColumns+" FROM runs WHERE seq = ?", run.seq))
 	if err != nil {
 		return reading(err)
 	}
 	if fresh.Running() {
-		if err := s.settle(ctx); err != nil {
-			return reading(err)
-		}
+		s.look(ctx)
 		if fresh, err = scanRun(s.db.QueryRowContext(ctx, "SELECT "+runColumns+" FROM runs WHERE seq = ?", run.seq)); err != nil {
 			return reading(err)
 		}

@@ -25,13 +25,14 @@ const (
 	gatherResults = 200 * time.Millisecond
 	// soon is what at once means: results that come together share a commit.
 	soon = 5 * time.Millisecond
-	// gateWait is how long a command waits for the store to know of its host. It
-	// is met by a store that hangs only: else the commit takes less time than the
-	// connection.
-	gateWait = 10 * time.Second
 	// finishWait is how long the end of a run waits for its last commit.
 	finishWait = 15 * time.Second
 )
+
+// gateWait is how long a command waits for the store to know of its host. It is
+// met by a store that hangs only: else the commit takes less time than the
+// connection. Tests wait less.
+var gateWait = 10 * time.Second
 
 // Config says what is recorded of a run beside its events, and where.
 type Config struct {
@@ -70,6 +71,8 @@ const UsualMost = 512 << 20
 type Recorder struct {
 	cfg   Config
 	pages atomic.Int64 // tests: a file of this many pages counts as a full disk
+
+	lifeOf atomic.Pointer[life] // the writer's, once there is one
 
 	stored  sums
 	pending atomic.Int64 // bytes of output that wait for the writer
@@ -386,6 +389,9 @@ func (r *Recorder) giveUp(err error) {
 		r.changed = make(chan struct{})
 	}
 	r.mu.Unlock()
+	if l := r.lifeOf.Load(); first && l != nil {
+		go l.unsure() //nolint:errcheck // a disk that hangs may not answer this either
+	}
 	r.fail(err)
 }
 

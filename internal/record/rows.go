@@ -94,7 +94,12 @@ func (w *writer) runRow(ctx context.Context, run *event.Run) error {
 	if err != nil {
 		return err
 	}
-	environ, err := json.Marshal(c.Environ)
+	variables := make(map[string]string, len(c.Environ))
+	for name, value := range c.Environ {
+		variables[name] = c.Secrets.String(value)
+		redacted = redacted || variables[name] != value
+	}
+	environ, err := json.Marshal(variables)
 	if err != nil {
 		return err
 	}
@@ -148,22 +153,51 @@ func (w *writer) resultRow(ctx context.Context, res *hostResult) error {
 			flags |= bit
 		}
 	}
-	more, err := moreOfResults.text(&res.Result)
+	more, err := w.cleanJSON(moreOfResults.text(&res.Result))
 	if err != nil {
 		return err
 	}
 	return w.exec(ctx, `INSERT OR REPLACE INTO results (run, pos, outcome, kind, stage, text, detail, exit, signal, out, err, out_kept, err_kept, out_bytes, err_bytes, flags, attempts, connect, took, at, more)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		w.seq, res.pos, string(res.Outcome), kind, stage, text, detail, res.ExitCode, signal, out.id, errOut.id, out.kept, errOut.kept,
-		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro(), w.orNull(more))
+		res.StdoutBytes, res.StderrBytes, flags, res.Attempts, res.Connect.Microseconds(), res.Run.Microseconds(), res.Time.UnixMicro(), more)
 }
 
-// orNull is a text without secrets, or NULL for none.
-func (w *writer) orNull(text string) any {
-	if text == "" {
-		return nil
+// cleanJSON is what kept.text gives without secrets, or NULL for none. Only strings
+// can hold a secret: a number that has the digits of one is left, as the text must
+// stay JSON.
+func (w *writer) cleanJSON(text string, err error) (any, error) {
+	if err != nil || text == "" {
+		return nil, err
 	}
-	return w.cfg.Secrets.String(text)
+	if w.cfg.Secrets.String(text) == text {
+		return text, nil
+	}
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var value any
+	if err := dec.Decode(&value); err != nil {
+		return nil, err
+	}
+	clean, err := json.Marshal(w.cleaned(value))
+	return string(clean), err
+}
+
+// cleaned is a value of JSON whose strings are without secrets.
+func (w *writer) cleaned(value any) any {
+	switch v := value.(type) {
+	case string:
+		return w.cfg.Secrets.String(v)
+	case []any:
+		for i := range v {
+			v[i] = w.cleaned(v[i])
+		}
+	case map[string]any:
+		for name := range v {
+			v[name] = w.cleaned(v[name])
+		}
+	}
+	return value
 }
 
 // endRow writes how the run ended.
@@ -172,12 +206,12 @@ func (w *writer) endRow(ctx context.Context, s *event.Summary) error {
 	if err != nil {
 		return err
 	}
-	more, err := moreOfSummaries.text(s)
+	more, err := w.cleanJSON(moreOfSummaries.text(s))
 	if err != nil {
 		return err
 	}
 	if err := w.exec(ctx, "UPDATE runs SET ended = ?, wall = ?, ending = ?, counts = ?, missing = ?, more = ? WHERE seq = ?",
-		time.Now().UnixMicro(), s.Wall.Microseconds(), string(ending(s)), string(counts), w.missing, w.orNull(more), w.seq); err != nil {
+		time.Now().UnixMicro(), s.Wall.Microseconds(), string(ending(s)), string(counts), w.missing, more, w.seq); err != nil {
 		return err
 	}
 	w.over = true

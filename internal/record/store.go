@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -33,13 +34,17 @@ var lockWait = 5 * time.Second
 type Store struct {
 	dir string
 	db  *sql.DB
+
+	mu        sync.Mutex
+	unsettled error // of the last look
 }
 
 // ErrNone is the error of a store that was never written to.
 var ErrNone = errors.New("nothing is recorded yet")
 
 // Open opens the store in dir for looking things up; it is ErrNone if there is
-// none. Runs whose process died are settled by the way.
+// none. Runs whose process died are settled by the way; where the file cannot be
+// written to, Unsettled says so.
 func Open(ctx context.Context, dir string) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, "fleet.db")); errors.Is(err, fs.ErrNotExist) {
 		return nil, &hinted{opening(filepath.Join(dir, "fleet.db"), ErrNone), "each 'fleet run' is recorded, but with --no-record"}
@@ -48,24 +53,45 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.settle(ctx); err != nil {
-		return nil, errors.Join(opening(s.path(), err), s.Close())
-	}
+	s.look(ctx)
 	return s, nil
+}
+
+// look settles runs whose process has died, as far as that can be.
+func (s *Store) look(ctx context.Context) {
+	err := s.settle(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsettled = err
+}
+
+// Unsettled says why runs whose process has died could not be given their ending,
+// and so are still called running; nil if there are none.
+func (s *Store) Unsettled() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unsettled == nil {
+		return nil
+	}
+	return advised(s.unsettled)
 }
 
 // open opens the store in dir, and makes it if it is not there.
 func open(ctx context.Context, dir string) (*Store, error) {
 	s := &Store{dir: dir}
-	if err := s.makePrivate(); err != nil {
+	empty, err := s.makePrivate()
+	if err != nil {
 		return nil, opening(s.path(), err)
 	}
 	// The order counts: how long to wait for a lock stands before all that locks,
-	// and auto_vacuum before the first table.
-	options := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds()),
-		"auto_vacuum(incremental)", "journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)",
-	}}
+	// and auto_vacuum before the first table. Where there are tables it would only
+	// write: each look would wait for whoever holds the store, and for the disk.
+	pragmas := []string{fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds())}
+	if empty {
+		pragmas = append(pragmas, "auto_vacuum(incremental)")
+	}
+	pragmas = append(pragmas, "journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)")
+	options := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas}
 	name := url.URL{Scheme: "file", OmitHost: true, Path: s.path(), RawQuery: options.Encode()}
 	db, err := sql.Open("sqlite", name.String())
 	if err != nil {
@@ -84,14 +110,14 @@ func (s *Store) path() string { return filepath.Join(s.dir, "fleet.db") }
 func (s *Store) Close() error { return s.db.Close() }
 
 // makePrivate makes folder and file, for their owner only; SQLite gives the
-// files beside it the mode of this one.
-func (s *Store) makePrivate() error {
+// files beside it the mode of this one. empty says that nothing is in it yet.
+func (s *Store) makePrivate() (empty bool, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return err
+		return false, err
 	}
 	file, err := os.OpenFile(s.path(), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer file.Close()
 	for path, mode := range map[string]fs.FileMode{s.dir: 0o700, s.path(): 0o600} {
@@ -100,10 +126,11 @@ func (s *Store) makePrivate() error {
 			err = os.Chmod(path, mode)
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	info, err := file.Stat()
+	return err == nil && info.Size() == 0, err
 }
 
 // migrate brings the store to this fleet's schema. One that is there already,
@@ -149,6 +176,8 @@ func advised(err error) error {
 	switch {
 	case strings.Contains(text, "not a database"), strings.Contains(text, "malformed"):
 		return &hinted{err, "the file is damaged: move it away, and a new one is made"}
+	case strings.Contains(text, "disk is full"):
+		return &hinted{err, "no room is left where the record is; $XDG_STATE_HOME may name another place"}
 	case strings.Contains(text, "database is locked"):
 		return &hinted{err, "another program has held the file for longer than " + lockWait.String()}
 	}

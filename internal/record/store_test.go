@@ -270,3 +270,38 @@ func TestMigrateAtOnce(t *testing.T) {
 		t.Errorf("%d migrations were done, %v; want each of %d once", migrated, err, schema)
 	}
 }
+
+// TestLookWritesNothing opens a store again and again: whoever only looks does not
+// wait for the disk, nor for those that write.
+func TestLookWritesNothing(t *testing.T) {
+	dir := t.TempDir()
+	tp := taping(t, Config{Dir: dir}, "a")
+	tp.begin("a")
+	tp.finish()
+	s := reopened(t, dir)
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(dir, "fleet.db-wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	before := size()
+	for range 3 {
+		other, err := Open(context.Background(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Runs(context.Background(), Filter{}); err != nil {
+			t.Error(err)
+		}
+		other.Close()
+	}
+	if after := size(); after != before {
+		t.Errorf("the log of the store has grown from %d to %d bytes", before, after)
+	}
+	var mode int
+	if err := s.db.QueryRow("PRAGMA auto_vacuum").Scan(&mode); err != nil || mode != 2 {
+		t.Errorf("auto_vacuum is %d, %v: room could not be given back", mode, err)
+	}
+}

@@ -64,6 +64,7 @@ type inStore struct {
 	parts  []int64 // outputs.id of its pieces
 	kept   int64   // bytes of these
 	rows   bool    // there are rows in partial
+	tails  bool    // and some of them may be tails
 	done   bool    // its host has a result
 	sure   int     // parts that are committed
 	sureTo int64   // and bytes of these

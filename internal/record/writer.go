@@ -25,6 +25,7 @@ type writer struct {
 	bytes      int64              // of output, stored so far
 	full       bool               // no more output is taken: the store cannot
 	left       batch              // what could not be written, to be tried again
+	failedAt   time.Time          // when that was
 	missing    string             // what could not be kept
 	over       bool               // the store knows the ending
 }
@@ -42,7 +43,7 @@ func (r *Recorder) write() {
 		b, more := r.take()
 		size, held := b.size(), b.buffers()
 		if w.conn != nil && !b.empty() { // else nothing can be kept
-			w.put(ctx, b)
+			w.put(ctx, b, !more)
 		}
 		r.free(size)
 		for _, buffer := range held {
@@ -90,6 +91,7 @@ func (r *Recorder) take() (b batch, more bool) {
 	if !r.ended && len(b.results) > maxResults {
 		r.queue.results = b.results[maxResults:]
 		b.results = b.results[:maxResults:maxResults]
+		r.queue.end, b.end = b.end, nil // it comes after the last of them
 		r.hurry(&r.restDue, 0)
 	}
 	return b, !r.ended
@@ -134,16 +136,27 @@ func (r *Recorder) isDue() bool {
 	}
 }
 
-// put writes a batch, and keeps what it can of one that cannot be written.
-func (w *writer) put(ctx context.Context, b batch) {
+// fullWait is how long after a disk was full that is tried again: each time with all
+// that was left, which takes its time where that are many hosts.
+const fullWait = 2 * time.Second
+
+// put writes a batch, and keeps what it can of one that cannot be written. last says
+// that there is none after it.
+func (w *writer) put(ctx context.Context, b batch, last bool) {
 	b.before(&w.left)
 	w.left = batch{}
-	if b.run != nil && w.life == nil {
-		var err error
-		if w.life, err = w.store.live(b.run.ID); err != nil {
-			w.giveUp(recording(err))
-			return
-		}
+	if w.full && !last && time.Since(w.failedAt) < fullWait {
+		w.left = b.bare()
+		return
+	}
+	if b.run == nil && w.seq == 0 { // what was said before the run
+		w.left = b
+		return
+	}
+	if err := w.lives(&b); err != nil {
+		w.giveUp(recording(err))
+		w.left = b.bare()
+		return
 	}
 	err := w.transact(ctx, &b)
 	if err != nil && !locked(err) && len(b.results)+len(b.pieces) > 0 {
@@ -156,13 +169,31 @@ func (w *writer) put(ctx context.Context, b batch) {
 		w.committed(b.upTo)
 		return
 	}
-	if w.life != nil {
-		if err := w.life.unsure(); err != nil {
-			w.fail(recording(err))
-		}
+	if err := w.life.unsure(); err != nil {
+		w.fail(recording(err))
 	}
 	w.giveUp(recording(err))
-	w.left = b.bare()
+	w.left, w.failedAt = b.bare(), time.Now()
+}
+
+// lives makes the file of the run that b brings, if that is not there: without it
+// the run would be taken for dead. Where hosts were begun before, it says so from
+// the start.
+func (w *writer) lives(b *batch) (err error) {
+	if w.life != nil {
+		return nil
+	}
+	if w.life, err = w.store.live(b.run.ID); err != nil {
+		return err
+	}
+	w.lifeOf.Store(w.life)
+	w.mu.Lock()
+	open := w.open
+	w.mu.Unlock()
+	if open {
+		return w.life.unsure()
+	}
+	return nil
 }
 
 // transact writes a batch in one transaction.
@@ -215,8 +246,9 @@ func (w *writer) end(ctx context.Context) {
 		w.conn.Close()
 	}
 	if w.left.empty() && w.life != nil {
-		if err := w.store.retain(ctx, w.cfg.Keep); err != nil {
-			w.fail(recording(err))
+		// Another fleet that holds the store lets go of them itself, or the next run does.
+		if err := w.store.retain(ctx, w.cfg.Keep); err != nil && !locked(err) && w.cfg.Warn != nil {
+			w.cfg.Warn(fmt.Errorf("%w: %w", ErrRetention, recording(err)))
 		}
 	}
 	switch {
@@ -230,6 +262,10 @@ func (w *writer) end(ctx context.Context) {
 	}
 	w.store.Close()
 }
+
+// ErrRetention is what a warning is about (errors.Is) that does not concern the
+// run that was recorded.
+var ErrRetention = errors.New("old runs are still there")
 
 // recording is an error of a run that goes on.
 func recording(err error) error { return advised(err) }
@@ -254,10 +290,14 @@ func (b *batch) before(left *batch) {
 }
 
 // bare is the batch without its outputs, which are not kept in memory. Of each
-// the store has what it had before.
+// the store has what it had before, or nothing if it is of an earlier try.
 func (b *batch) bare() batch {
+	var forget []piece
 	for _, p := range b.pieces {
 		p.of.stop.Store(faulty)
+		if p.forget {
+			forget = append(forget, p)
+		}
 	}
 	for _, res := range b.results {
 		for _, t := range res.tapes {
@@ -268,7 +308,7 @@ func (b *batch) bare() batch {
 		}
 	}
 	bare := *b
-	bare.pieces = nil
+	bare.pieces = forget
 	return bare
 }
 
