@@ -268,6 +268,17 @@ func (r *recording) Finish(s event.Summary) error {
 	return errors.Join(r.refuse, r.Sink.Finish(s))
 }
 
+// halted records what is done after the run has stopped before its end. Nobody is
+// there where nothing is recorded.
+func (r *recording) halted(ctx context.Context, e *env, run string, m event.Mark) {
+	if r == nil || !r.rec.Known() {
+		return
+	}
+	if err := r.rec.Halted(ctx, run, m); err != nil {
+		tell(e.stderr, "fleet: ", "warning: on halt: not recorded: "+err.Error())
+	}
+}
+
 // openRecord opens the store for looking things up.
 func openRecord(ctx context.Context, e *env) (*record.Store, error) {
 	dir, err := record.Dir(e.getenv)

@@ -143,29 +143,37 @@ func (f *guardFlags) applyStragglers(req *engine.Request) (err error) {
 
 // halted runs what was wanted for a run that stopped before its end by itself,
 // with the environment that gates have, and FLEET_HALT. It does not change what
-// becomes of the run: an error is told.
-func (f *guardFlags) halted(ctx context.Context, e *env, s event.Summary, stop *interrupts) {
+// becomes of the run: an error is told. kept, if there is one, records it.
+func (f *guardFlags) halted(ctx context.Context, e *env, s event.Summary, stop *interrupts, kept *recording) {
 	by := render.StoppedBy(s)
 	if f.onHalt == "" || by == "" || s.Interrupted {
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
 		case <-stop.first:
 			cancel()
-		case <-ctx.Done():
+		case <-running.Done():
 		}
 	}()
 	tell(e.stderr, "fleet: ", "on halt: "+render.SafeLine(f.onHalt))
-	l := engine.Local{Line: f.onHalt, Limit: f.gateTimeout, Out: e.stderr,
-		Env: append(engine.CountsEnv(s.Run, s.Counts), "FLEET_HALT="+by)}
-	if err := l.Run(ctx); errors.Is(err, context.Canceled) {
-		tell(e.stderr, "fleet: ", "on halt: interrupted")
-	} else if err != nil {
-		tell(e.stderr, "fleet: ", "on halt: "+err.Error())
+	m := event.Mark{Kind: event.GateBegan, Gate: event.GateHalt, Text: f.onHalt, Time: time.Now()}
+	kept.halted(ctx, e, s.Run, m)
+	out := engine.NewLastBytes(func(p []byte) { e.stderr.Write(p) }) //nolint:errcheck // there is nowhere else to tell it
+	l := engine.Local{Line: f.onHalt, Limit: f.gateTimeout, Out: out, Env: append(engine.CountsEnv(s.Run, s.Counts), "FLEET_HALT="+by)}
+	err := l.Run(running)
+	m.Kind, m.Took, m.Time = event.GateEnded, time.Since(m.Time), time.Now()
+	m.Output, m.Cut = out.End()
+	if err != nil {
+		m.Cause = &scheduler.Cause{Kind: scheduler.KindExit, Stage: scheduler.StageCommand, Text: err.Error()}
+		if errors.Is(err, context.Canceled) {
+			m.Cause = &scheduler.Cause{Kind: scheduler.KindCanceled, Stage: scheduler.StageCommand, Text: "interrupted"}
+		}
+		tell(e.stderr, "fleet: ", "on halt: "+m.Cause.Text)
 	}
+	kept.halted(ctx, e, s.Run, m)
 }
 
 // yesOrNo asks a question of yes or no until it gets one of them.

@@ -139,7 +139,7 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 	tellOn(&req.Access, sink, o.show.verbose)
 	collectLess(e, len(req.Hosts))
 	summary, err := carry(ctx, req, sink, stop, stopping)
-	o.guard.halted(ctx, e, summary, stop)
+	o.guard.halted(ctx, e, summary, stop, kept)
 	return o.compare.judged(sink, summary, err)
 }
 

@@ -127,7 +127,7 @@ func (f *transferFlags) carry(ctx context.Context, e *env, on chosen, title stri
 	}
 	tellOn(&req.Access, sink, f.show.verbose)
 	summary, err := carry(ctx, req, sink, stop, stopping)
-	f.guard.halted(ctx, e, summary, stop)
+	f.guard.halted(ctx, e, summary, stop, kept)
 	return judged(summary, err)
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"fleet/internal/event"
@@ -174,10 +173,11 @@ func (ro *rollout) gate(r *scheduler.Remote) (any, error) {
 		}
 	}
 	if g.Command != "" {
-		out := &lastBytes{most: gateOutput}
+		var pass func([]byte)
 		if sink, ok := ro.sink.(event.GateSink); ok {
-			out.pass = sink.GateOutput
+			pass = sink.GateOutput
 		}
+		out := NewLastBytes(pass)
 		do := func() error { return ro.local(r, out) }
 		if g.Host != nil {
 			do = func() error { return ro.remote(r, out) }
@@ -193,7 +193,7 @@ func (ro *rollout) gate(r *scheduler.Remote) (any, error) {
 }
 
 // part is one part of the gate, told before and after.
-func (ro *rollout) part(r *scheduler.Remote, kind event.GateKind, text string, out *lastBytes, do func() error) error {
+func (ro *rollout) part(r *scheduler.Remote, kind event.GateKind, text string, out *LastBytes, do func() error) error {
 	began, host := r.Now(), ""
 	if h := ro.run.req.Gate.Host; h != nil && kind == event.GateCommand {
 		host = h.Name
@@ -202,7 +202,7 @@ func (ro *rollout) part(r *scheduler.Remote, kind event.GateKind, text string, o
 	err := do()
 	m := event.Mark{Kind: event.GateEnded, Gate: kind, Text: text, Host: host, Took: r.Now().Sub(began), Time: r.Now()}
 	if out != nil {
-		m.Output, m.Cut = out.end()
+		m.Output, m.Cut = out.End()
 	}
 	if err != nil {
 		ro.refused = kind
@@ -304,47 +304,4 @@ func CountsEnv(run string, counts map[scheduler.Outcome]int) []string {
 		env = append(env, fmt.Sprintf("FLEET_%s=%d", strings.ToUpper(string(o)), counts[o]))
 	}
 	return env
-}
-
-// gateOutput is how much of a gate's output is kept, the end of it.
-const gateOutput = 32 << 10
-
-// lastBytes keeps the end of what is written to it, from several goroutines, and
-// passes all of it on.
-type lastBytes struct {
-	most int
-	pass func(p []byte) // nil: to nobody
-
-	mu   sync.Mutex
-	kept []byte
-	cut  bool
-	over bool
-}
-
-func (l *lastBytes) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.over {
-		return len(p), nil
-	}
-	if l.pass != nil {
-		l.pass(p)
-	}
-	l.kept = append(l.kept, p[max(0, len(p)-2*l.most):]...)
-	if len(l.kept) > 2*l.most {
-		l.kept = append(l.kept[:0], l.kept[len(l.kept)-l.most:]...)
-		l.cut = true
-	}
-	return len(p), nil
-}
-
-// end gives what was kept and lets nothing more in.
-func (l *lastBytes) end() (kept []byte, cut bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.over = true
-	if n := len(l.kept); n > l.most {
-		return l.kept[n-l.most:], true
-	}
-	return l.kept, l.cut
 }

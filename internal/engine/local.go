@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"time"
 )
 
@@ -75,4 +76,53 @@ func (l Local) Run(ctx context.Context) error {
 		return errors.New(exit.Error())
 	}
 	return err
+}
+
+// gateOutput is how much of a gate's output is kept, the end of it.
+const gateOutput = 32 << 10
+
+// LastBytes keeps the end of what is written to it, from several goroutines, and
+// passes all of it on.
+type LastBytes struct {
+	most int
+	pass func(p []byte) // nil: to nobody
+
+	mu   sync.Mutex
+	kept []byte
+	cut  bool
+	over bool
+}
+
+// NewLastBytes keeps as much as is kept of a gate's output. What is written goes on
+// to pass, which must not keep it; nil is nobody.
+func NewLastBytes(pass func(p []byte)) *LastBytes { return &LastBytes{most: gateOutput, pass: pass} }
+
+// Write implements io.Writer.
+func (l *LastBytes) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return len(p), nil
+	}
+	if l.pass != nil {
+		l.pass(p)
+	}
+	l.kept = append(l.kept, p[max(0, len(p)-2*l.most):]...)
+	if len(l.kept) > 2*l.most {
+		l.kept = append(l.kept[:0], l.kept[len(l.kept)-l.most:]...)
+		l.cut = true
+	}
+	return len(p), nil
+}
+
+// End gives what was kept, of which there was more before if cut, and lets nothing
+// more in.
+func (l *LastBytes) End() (kept []byte, cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	if n := len(l.kept); n > l.most {
+		return l.kept[n-l.most:], true
+	}
+	return l.kept, l.cut
 }

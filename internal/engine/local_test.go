@@ -88,23 +88,23 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 func TestLastBytes(t *testing.T) {
 	for _, size := range []int{1, 3, 10, 21, 1000} {
-		l := &lastBytes{most: 10}
+		l := &LastBytes{most: 10}
 		all := []byte(strings.Repeat("0123456789abcdefghijk", 100))
 		for rest := all; len(rest) > 0; rest = rest[min(size, len(rest)):] {
 			l.Write(rest[:min(size, len(rest))])
 		}
-		kept, cut := l.end()
+		kept, cut := l.End()
 		if string(kept) != string(all[len(all)-10:]) || !cut {
 			t.Errorf("pieces of %d: %q, cut %v", size, kept, cut)
 		}
 		l.Write([]byte("late"))
-		if again, _ := l.end(); string(again) != string(kept) {
+		if again, _ := l.End(); string(again) != string(kept) {
 			t.Errorf("took %q after the end", again)
 		}
 	}
-	l := &lastBytes{most: 10}
+	l := &LastBytes{most: 10}
 	l.Write([]byte("0123456789"))
-	if kept, cut := l.end(); string(kept) != "0123456789" || cut {
+	if kept, cut := l.End(); string(kept) != "0123456789" || cut {
 		t.Errorf("%q, cut %v", kept, cut)
 	}
 }

@@ -29,6 +29,9 @@ const (
 	GatePause   GateKind = "pause"   // a time that passes
 	GateCommand GateKind = "gate"    // a command that must exit with 0
 	GateAsk     GateKind = "confirm" // somebody who must say yes
+	// GateHalt stands between no batches: it is what was done, on this machine, when
+	// the run had stopped before its end.
+	GateHalt GateKind = "on-halt"
 )
 
 // Mark is something that happened to a run as a whole, between its hosts.

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"fleet/internal/event"
+	"fleet/internal/redact"
 	"fleet/scheduler"
 )
 
@@ -58,25 +60,56 @@ func (w *writer) markRow(ctx context.Context, m *mark) error {
 		}
 		return nil
 	}
-	var kind, stage, cause any
-	if c := m.Cause; c != nil {
-		kind, stage, cause = string(c.Kind), string(c.Stage), w.cfg.Secrets.String(c.Text)
-	}
-	output := m.Output
-	if m.Cut && !w.cfg.Secrets.Empty() { // it may begin within a secret
-		_, output, _ = bytes.Cut(output, []byte("\n"))
-	}
 	return w.exec(ctx, `INSERT INTO gates (run, n, batch, batches, gate, text, host, output, cut, kind, stage, cause, took, at)
 		VALUES (?, (SELECT coalesce(max(n), 0) + 1 FROM gates WHERE run = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		w.seq, w.seq, m.Batch, m.Batches, string(m.Gate), w.cfg.Secrets.String(m.Text), m.Host, w.cfg.Secrets.Bytes(output), m.Cut,
-		kind, stage, cause, m.Took.Microseconds(), m.Time.UnixMicro())
+		append([]any{w.seq, w.seq, m.Batch, m.Batches}, gateColumns(&m.Mark, w.cfg.Secrets)...)...)
 }
 
-// Marks gives the batches and gates of a run in the order in which they came; none
-// of a run without. A gate is there as it began and as it ended.
+// gateColumns are what the row of a gate has from its kind on, without secrets.
+func gateColumns(m *event.Mark, secrets *redact.Set) []any {
+	var kind, stage, cause any
+	if c := m.Cause; c != nil {
+		kind, stage, cause = string(c.Kind), string(c.Stage), secrets.String(c.Text)
+	}
+	output := m.Output
+	if m.Cut && !secrets.Empty() { // it may begin within a secret
+		_, output, _ = bytes.Cut(output, []byte("\n"))
+	}
+	return []any{string(m.Gate), secrets.String(m.Text), m.Host, secrets.Bytes(output), m.Cut,
+		kind, stage, cause, m.Took.Microseconds(), m.Time.UnixMicro()}
+}
+
+// haltText is the cause of what was begun after a halt, until its end is recorded.
+const haltText = "its end is not recorded: it is under way, or fleet died"
+
+// Halted records what is done after a run has stopped before its end: as it begins
+// and again as it has ended, both after Finish. It waits for the disk.
+func (r *Recorder) Halted(ctx context.Context, run string, m event.Mark) (err error) {
+	if m.Kind == event.GateBegan {
+		m.Cause = &scheduler.Cause{Kind: scheduler.KindInternal, Text: haltText}
+	}
+	s, err := open(ctx, r.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	columns := gateColumns(&m, r.cfg.Secrets)
+	_, err = s.db.ExecContext(ctx, `INSERT OR REPLACE INTO gates (run, n, batch, batches, gate, text, host, output, cut, kind, stage, cause, took, at)
+		SELECT seq, coalesce((SELECT n FROM gates WHERE run = seq AND gate = ?), (SELECT max(n) + 1 FROM gates WHERE run = seq), 1),
+			coalesce((SELECT max(batch) FROM batches WHERE run = seq), 0), coalesce((SELECT max(batches) FROM batches WHERE run = seq), 0),
+			?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM runs WHERE id = ?`, append(append([]any{columns[0]}, columns...), run)...)
+	if err != nil {
+		return advised(err)
+	}
+	return nil
+}
+
+// Marks gives the batches and gates of a run in the order in which they came, and
+// what was done after it was halted; none of a run without. A gate is there as it
+// began and as it ended.
 func (s *Store) Marks(ctx context.Context, run *Run) ([]event.Mark, error) {
 	batches, err := s.batches(ctx, run)
-	if err != nil || len(batches) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	gates, err := s.gates(ctx, run)
@@ -86,12 +119,12 @@ func (s *Store) Marks(ctx context.Context, run *Run) ([]event.Mark, error) {
 	var marks []event.Mark
 	for _, b := range batches {
 		marks = append(marks, b)
-		for len(gates) > 0 && gates[0].Batch <= b.Batch {
+		for len(gates) > 0 && gates[0].Batch <= b.Batch && gates[0].Gate != event.GateHalt {
 			marks = append(marks, gates[0])
 			gates = gates[1:]
 		}
 	}
-	return marks, nil
+	return append(marks, gates...), nil
 }
 
 func (s *Store) batches(ctx context.Context, run *Run) ([]event.Mark, error) {

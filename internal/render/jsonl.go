@@ -142,8 +142,12 @@ func (j *jsonl) appendMark(p []byte, m event.Mark) []byte {
 		p = j.appendBatch(j.open(p, "batch"), m)
 		p = appendStrings(append(p, `,"hosts":`...), m.Hosts)
 	case event.GateEnded:
-		p = j.appendBatch(j.open(p, "gate"), m)
-		p = appendString(append(p, `,"gate":`...), string(m.Gate))
+		if m.Gate == event.GateHalt {
+			p = j.open(p, "on_halt")
+		} else {
+			p = j.appendBatch(j.open(p, "gate"), m)
+			p = appendString(append(p, `,"gate":`...), string(m.Gate))
+		}
 		p = appendString(append(p, `,"text":`...), m.Text)
 		if m.Host != "" {
 			p = appendString(append(p, `,"host":`...), m.Host)

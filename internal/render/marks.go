@@ -14,7 +14,15 @@ import (
 // gateLines makes lines of what a gate writes as it comes.
 type gateLines struct {
 	mu   sync.Mutex
+	kind event.GateKind
 	rest []byte // of the last line, which has not ended
+}
+
+// begin says whose lines come.
+func (g *gateLines) begin(kind event.GateKind) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.kind = kind
 }
 
 // longGateLine is from how many bytes on a line is shown before its end.
@@ -29,7 +37,7 @@ func (g *gateLines) take(p []byte) []byte {
 	if len(g.rest)-end > longGateLine {
 		end = len(g.rest)
 	}
-	lines := appendGate(nil, g.rest[:end])
+	lines := appendGate(nil, g.kind, g.rest[:end])
 	g.rest = append(g.rest[:0], g.rest[end:]...)
 	return lines
 }
@@ -38,18 +46,22 @@ func (g *gateLines) take(p []byte) []byte {
 func (g *gateLines) end() []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	lines := appendGate(nil, g.rest)
+	lines := appendGate(nil, g.kind, g.rest)
 	g.rest = nil
 	return lines
 }
 
 // appendGate appends what a gate wrote, made safe, each line with its prefix.
-func appendGate(p, output []byte) []byte {
+func appendGate(p []byte, kind event.GateKind, output []byte) []byte {
 	if len(output) == 0 {
 		return p
 	}
+	prefix := "gate: "
+	if kind == event.GateHalt {
+		prefix = "on halt: "
+	}
 	for line := range strings.SplitSeq(strings.TrimSuffix(string(AppendSafe(nil, output)), "\n"), "\n") {
-		p = append(append(append(p, "gate: "...), line...), '\n')
+		p = append(append(append(p, prefix...), line...), '\n')
 	}
 	return p
 }
@@ -75,6 +87,7 @@ func (b *base) Mark(m event.Mark) {
 			p = b.say(fmt.Sprintf("batch %d of %d: %s (%s)", m.Batch, m.Batches, b.foldFor(m.Hosts, b.o.ErrTerminal), plural(len(m.Hosts), "host")))
 		}
 	case event.GateBegan:
+		b.gate.begin(m.Gate)
 		if text := gateTitle(m); b.talks && text != "" {
 			p = b.say(text)
 		}
@@ -117,6 +130,8 @@ func gateTitle(m event.Mark) string {
 			where = ", on " + SafeLine(m.Host)
 		}
 		return fmt.Sprintf("gate after batch %d%s: %s", m.Batch, where, SafeLine(cutText(m.Text, causeMax)))
+	case event.GateHalt:
+		return "on halt: " + SafeLine(cutText(m.Text, causeMax))
 	}
 	return ""
 }
@@ -129,7 +144,10 @@ func (b *base) gateEnd(m event.Mark) (p []byte) {
 		if m.Cut {
 			p = append(p, "gate: … (only the end is shown)\n"...)
 		}
-		p = appendGate(p, m.Output)
+		p = appendGate(p, m.Gate, m.Output)
+	}
+	if m.Gate == event.GateHalt {
+		return append(p, b.say(haltEnd(m))...)
 	}
 	switch took := formatWall(m.Took); {
 	case m.Cause != nil && m.Gate == event.GateCommand:
@@ -143,6 +161,18 @@ func (b *base) gateEnd(m event.Mark) (p []byte) {
 		p = append(p, b.say("gate passed after "+took)...)
 	}
 	return p
+}
+
+// haltEnd says how what was done after a halt has ended.
+func haltEnd(m event.Mark) string {
+	took := " after " + formatWall(m.Took)
+	switch {
+	case m.Cause == nil:
+		return "on halt: done" + took
+	case m.Cause.Kind == scheduler.KindInternal: // no end is known
+		took = ""
+	}
+	return "on halt: " + SafeLine(cutText(m.Cause.Text, causeMax)) + took
 }
 
 // stragglers is the summary of all others, and who is still waited for.
