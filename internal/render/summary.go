@@ -45,7 +45,9 @@ func (b *base) summary(s event.Summary) []byte {
 	}
 	p = b.appendRemark(p, b.tally.unkept, "output cut, as the rest could not be kept on this machine")
 	p = b.appendRemark(p, b.tally.open, "a background process kept the output open after the command had ended")
-	p = b.appendRemark(p, b.tally.later, "ok, but not at the first try")
+	for _, text := range slices.Sorted(maps.Keys(b.tally.tries)) {
+		p = b.appendRemark(p, b.tally.tries[text], text)
+	}
 	if s.Halted {
 		p = b.appendRemark(p, b.tally.oks, "ok")
 	}

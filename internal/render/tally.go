@@ -38,7 +38,7 @@ type tally struct {
 	details map[causeKey]map[string][]string // of those causes that have some: hosts by detail
 	cut     []string                         // hosts with more output than the limit
 	unkept  []string                         // hosts with output that could not be kept
-	later   []string                         // hosts that were ok, but not at the first try
+	tries   map[string][]string              // hosts by how often they were tried, where more than once
 	open    []string                         // hosts with a process left that held the output open
 	noise   map[string][]string              // hosts by what their login shell wrote before the command
 	kept    map[string][]string              // hosts by how much of their output the record has, where not all
@@ -103,10 +103,14 @@ func (t *tally) result(r event.Result) {
 		}
 		t.noise[r.Noise] = append(t.noise[r.Noise], r.Host)
 	}
-	if r.Outcome == scheduler.OK {
-		if r.Tries > 1 {
-			t.later = append(t.later, r.Host)
+	if r.Tries > 1 {
+		if t.tries == nil {
+			t.tries = make(map[string][]string)
 		}
+		text := triesText(r)
+		t.tries[text] = append(t.tries[text], r.Host)
+	}
+	if r.Outcome == scheduler.OK {
 		if t.guarded {
 			t.oks = append(t.oks, r.Host)
 		}
@@ -125,6 +129,14 @@ func (t *tally) result(r event.Result) {
 	if r.Detail != "" {
 		t.detail(key, r.Detail, r.Host)
 	}
+}
+
+// triesText says how often a host was tried.
+func triesText(r event.Result) string {
+	if r.Outcome == scheduler.OK {
+		return fmt.Sprintf("ok, but not before try %d", r.Tries)
+	}
+	return fmt.Sprintf("tried %d times", r.Tries)
 }
 
 // keptText says how much of a host's output the record has.
