@@ -26,7 +26,7 @@ and one of which is down, runs a command on all of them and shows the answers,
 then pushes files to all of them.
 Nothing is needed for it, and nothing is left of it.`,
 		Example: "  fleet demo",
-		Args:    cobra.NoArgs,
+		Args:    noSuch,
 		RunE:    func(c *cobra.Command, _ []string) error { return runDemo(c.Context(), e) },
 	}
 }

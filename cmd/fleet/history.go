@@ -32,7 +32,7 @@ Without a command, history lists.`,
   fleet history show last
   fleet history show last:failed
   fleet run @last-failed -- systemctl status nginx`,
-		Args: cobra.NoArgs,
+		Args: noSuch,
 		RunE: func(c *cobra.Command, _ []string) error { return runHistoryList(c.Context(), e, o) },
 	}
 	o.declare(c)
@@ -51,36 +51,50 @@ func oneRun(_ *cobra.Command, args []string) error {
 	return fmt.Errorf("one run is wanted, and %s follows it", quoteWord(args[1]))
 }
 
-// completeRun offers the runs of late, for at most n words.
+// completeRun offers the runs of late, for at most n words, and behind a colon the
+// hosts of one.
 func completeRun(e *env, n int) cobra.CompletionFunc {
+	return completeRuns(e, n, record.Filter{})
+}
+
+// completeRuns offers the runs that a filter means.
+func completeRuns(e *env, n int, filter record.Filter) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if len(args) >= n {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return runNames(c.Context(), e, typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		return runNames(c.Context(), e, typed, filter), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 	}
 }
 
 // runNames are names of runs that begin with what was typed, each with what it
 // is.
-func runNames(ctx context.Context, e *env, typed string) (names []string) {
-	const most = 50
-	s, err := openRecord(ctx, e)
-	if err != nil {
-		return nil
-	}
-	defer s.Close()
-	runs, err := s.Runs(ctx, record.Filter{Limit: most})
-	if err != nil || len(runs) == 0 {
-		return nil
-	}
+func runNames(ctx context.Context, e *env, typed string, filter record.Filter) (names []string) {
 	offer := func(name, what string) {
 		if strings.HasPrefix(name, typed) {
 			names = append(names, cobra.CompletionWithDesc(name, what))
 		}
 	}
+	if run, _, found := strings.Cut(typed, ":"); found {
+		for _, which := range record.Whiches() {
+			offer(run+":"+string(which), "those of its hosts")
+		}
+		return names
+	}
+	filter.Limit = 50
+	s, err := openRecord(ctx, e)
+	if err != nil {
+		return nil
+	}
+	defer s.Close()
+	runs, err := s.Runs(ctx, filter)
+	if err != nil || len(runs) == 0 {
+		return nil
+	}
 	offer("last", "the newest run")
-	offer("last-failed", "the newest run with a host that is not ok")
+	if !filter.Running {
+		offer("last-failed", "the newest run with a host that is not ok")
+	}
 	for _, run := range runs {
 		what := fmt.Sprintf("%s %s: %s", run.Began.Local().Format("Jan 2 15:04"), render.SafeLine(run.Command), endedAs(run))
 		if id := record.ShortID(run.ID); typed == "" || strings.HasPrefix(id, strings.ToUpper(typed)) {

@@ -41,7 +41,11 @@ func newHistoryGrepCommand(e *env) *cobra.Command {
 		Use:   "grep [flags] TEXT",
 		Short: "Find lines that hosts wrote in recorded runs",
 		Long: `Finds the lines with TEXT in what hosts wrote, in the newest runs first:
-RUN HOST: LINE.`,
+RUN HOST: LINE.
+
+TEXT is taken as it stands: no character of it means anything else, and capitals
+count. With -E it is a regular expression (RE2, as Go has it), which is matched
+against each line without its end. Hosts that have not ended are not searched.`,
 		Example: `  fleet history grep 'Connection refused'
   fleet history grep -E --run last 'error|warn'`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -90,11 +90,12 @@ disk.
 After each run this is done for those that began more than 90 days ago
 ($FLEET_RECORD_AGE, such as 30d) and as far as the record takes more than 2 GiB
 ($FLEET_RECORD_SIZE, such as 500M); 0 keeps all. Without flags prune does that
-now. The newest run stays, and so does any that is under way.`,
+now, with --older-than, --max-size or both it does these instead. The newest run
+stays, and so does any that is under way; --run and --all spare only the latter.`,
 		Example: `  fleet history prune --older-than 30d
   fleet history prune --max-size 500M
   fleet history prune --run 7K3M9QZT`,
-		Args: cobra.NoArgs,
+		Args: noSuch,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runHistoryPrune(c.Context(), e, o, c.Flags().Changed("max-size"))
 		},
@@ -117,7 +118,10 @@ func runHistoryPrune(ctx context.Context, e *env, o *historyPruneOptions, sized 
 	if err != nil {
 		return err
 	}
-	if o.older != "" || sized || o.all {
+	if o.all && len(o.runs) > 0 || (o.all || len(o.runs) > 0) && (o.older != "" || sized) {
+		return usage(errors.New("--all, --run, and --older-than or --max-size exclude each other"), "nothing is gone; each says by itself which runs are to go")
+	}
+	if o.older != "" || sized {
 		keep = record.Retention{Size: o.size.bytes}
 	}
 	if o.older != "" {

@@ -39,7 +39,7 @@ func newHistoryListCommand(e *env) *cobra.Command {
 		Example: `  fleet history list -n 100
   fleet history list --not-ok --since 7d
   fleet history list --host db1 -o json`,
-		Args: cobra.NoArgs,
+		Args: noSuch,
 		RunE: func(c *cobra.Command, _ []string) error { return runHistoryList(c.Context(), e, o) },
 	}
 	o.declare(c)
@@ -56,7 +56,8 @@ func (o *historyListOptions) declare(c *cobra.Command) {
 	fs.StringVar(&o.command, "command", "", "only runs of exactly that `COMMAND`")
 	fs.StringVar(&o.kind, "kind", "", "only runs of that `KIND`: run, push, pull, shell")
 	fixedCompletion(c, "output", historyOutputs)
-	for _, flag := range []string{"number", "since", "host", "command", "kind"} {
+	fixedCompletion(c, "kind", []string{"run", "push", "pull", "shell"})
+	for _, flag := range []string{"number", "since", "host", "command"} {
 		_ = c.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions)
 	}
 }

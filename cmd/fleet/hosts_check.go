@@ -42,7 +42,7 @@ files that are not there. No host is connected to.`,
 		Example: `  fleet hosts check
   fleet hosts check --strict -i hosts.yaml -i staging.ini
   fleet hosts check -o json > problems.json`,
-		Args:        cobra.NoArgs,
+		Args:        noSuch,
 		Annotations: map[string]string{"exit": checkExitHelp},
 		RunE: func(c *cobra.Command, _ []string) error {
 			return runHostsCheck(c.Context(), e, o)

@@ -24,7 +24,7 @@ Secrets are left out, and named: no secret stands in hosts.yaml.`,
 		Example: `  fleet hosts convert -i inventory.ini > hosts.yaml
   fleet hosts convert -i clustershell
   fleet hosts convert -i https://cmdb.example.com/hosts.json > snapshot.yaml`,
-		Args: cobra.NoArgs,
+		Args: noSuch,
 		RunE: func(*cobra.Command, []string) error { return runHostsConvert(e, f) },
 	}
 	f.declare(c)

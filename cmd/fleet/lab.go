@@ -38,7 +38,7 @@ FAULTS, for --fault HOST=FAULT[=VALUE], where HOST may be a glob:
 		Example: `  fleet lab
   fleet lab -n 200 --rtt 50ms --fault web03=hang --fault 'db*=slow-auth=2s'
   fleet run -i DIR/hosts.yaml all -- uptime        (DIR as the lab prints it)`,
-		Args: cobra.NoArgs,
+		Args: noSuch,
 		RunE: func(c *cobra.Command, _ []string) error { return runLab(c.Context(), e, o) },
 	}
 	fs := c.Flags()

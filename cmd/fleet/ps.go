@@ -15,6 +15,7 @@ import (
 
 	"fleet/internal/control"
 	"fleet/internal/record"
+	"fleet/internal/render"
 )
 
 // askStop is what a running run is asked for, to stop as by Ctrl-C.
@@ -28,7 +29,7 @@ func newPsCommand(e *env) *cobra.Command {
 		Long: `Lists your runs on this machine that have not ended, detached or not, the newest
 first. DONE counts the hosts that have ended.`,
 		Example: "  fleet ps\n  fleet ps -o json",
-		Args:    cobra.NoArgs,
+		Args:    noSuch,
 		RunE:    func(c *cobra.Command, _ []string) error { return runPs(c.Context(), e, output) },
 	}
 	c.Flags().StringVarP(&output, "output", "o", output, "`FORMAT`: "+strings.Join(historyOutputs, ", "))
@@ -136,7 +137,7 @@ the run and tells how its hosts ended. RUN is named as for 'fleet history'.`,
 		Example: `  fleet cancel last
   fleet cancel --now 7K3M9QZT`,
 		Args:              oneRun,
-		ValidArgsFunction: completeRun(e, 1),
+		ValidArgsFunction: completeRuns(e, 1, record.Filter{Running: true}),
 		Annotations: map[string]string{"exit": `
 EXIT STATUS
   0  the run has stopped
@@ -175,8 +176,7 @@ func runCancel(ctx context.Context, e *env, o *cancelOptions, word string) error
 	}
 	for range times {
 		if err := control.Ask(ctx, s.Socket(run), askStop); err != nil {
-			return &fault{code: exitInternal, err: fmt.Errorf("ask run %s to stop: %w", record.ShortID(run.ID), err),
-				hints: []string{fmt.Sprintf("its process is %d; SIGINT stops it too", s.PID(run))}}
+			return &fault{code: exitInternal, err: fmt.Errorf("ask run %s to stop: %w", record.ShortID(run.ID), err), hints: []string{otherWay(s.PID(run), run)}}
 		}
 	}
 	if o.wait == 0 {
@@ -187,6 +187,14 @@ func runCancel(ctx context.Context, e *env, o *cancelOptions, word string) error
 	}
 	_, err = fmt.Fprintf(e.stdout, "run %s: %s\n", record.ShortID(run.ID), endedAs(run))
 	return err
+}
+
+// otherWay is how to stop a run that does not answer; empty if nobody knows.
+func otherWay(pid int, run *record.Run) string {
+	if pid <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("'kill -INT %d' on %s stops it too", pid, render.SafeLine(run.Controller))
 }
 
 // awaitEnd waits until a run has ended.

@@ -34,16 +34,11 @@ New here? 'fleet demo' shows it at work on an embedded fleet.`,
   fleet run -o group 'web[01-20]' -- uname -r`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return usage(errors.New("unknown command "+quoteWord(args[0])), "'fleet --help' lists the commands")
-		},
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          noSuch,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage(flagError(err), "'"+c.CommandPath()+" --help' lists the flags")
+		return usage(flagError(err), nearFlags(c, err), "'"+c.CommandPath()+" --help' lists the flags")
 	})
 	cobra.AddTemplateFunc("flagUsages", flagUsages)
 	root.SetUsageTemplate(usageTemplate)

@@ -37,7 +37,7 @@ sent. They are paced and counted, as servers ban clients that do this too often.
   fleet trust approve 'web[01-40]'
   fleet trust diff all
   fleet trust remove web07`,
-		Args: cobra.NoArgs,
+		Args: noSuch,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(newTrustScanCommand(e), newTrustApproveCommand(e), newTrustDiffCommand(e), newTrustRemoveCommand(e))

@@ -16,7 +16,7 @@ func newVersionCommand(e *env) *cobra.Command {
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  fleet version",
-		Args:    cobra.NoArgs,
+		Args:    noSuch,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(e.stdout, versionLine())
 			return err
