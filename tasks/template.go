@@ -20,7 +20,8 @@ import (
 // is quoted as one word for the host's shell, unless its last step is raw:
 // {{ raw .Vars.options }}. A list is quoted word by word.
 type Template struct {
-	t *template.Template
+	t       *template.Template
+	literal string // where t is nil
 }
 
 // Place is what a template sees of its host.
@@ -44,6 +45,14 @@ func ParseTemplate(text string) (*Template, error) { return parseTemplate(text, 
 // ParseWord parses text that becomes a word as a whole: nothing in it is quoted.
 func ParseWord(text string) (*Template, error) { return parseTemplate(text, "plain") }
 
+// ParseVariable parses the NAME=VALUE of an environment variable. Nothing in it is
+// quoted, and unlike in a command line a secret of the inventory may be filled in:
+// what is in a process's environment is for its user and root alone.
+func ParseVariable(text string) (*Template, error) { return parseTemplate(text, "reveal") }
+
+// Literal is text that is the same for all hosts.
+func Literal(text string) *Template { return &Template{literal: text} }
+
 func parseTemplate(text, as string) (*Template, error) {
 	t := template.New("command").Option("missingkey=error").Funcs(template.FuncMap{
 		"raw":   func(v any) (rawText, error) { s, err := plainText(v); return rawText(s), err },
@@ -51,6 +60,9 @@ func parseTemplate(text, as string) (*Template, error) {
 		"shell": shellText,
 		"plain": plainText,
 	})
+	if as == "reveal" {
+		t.Funcs(template.FuncMap{"reveal": revealedText})
+	}
 	t, err := t.Parse(text)
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: command:"))
@@ -60,7 +72,7 @@ func parseTemplate(text, as string) (*Template, error) {
 			finishPlaces(sub.Root, as)
 		}
 	}
-	return &Template{t}, nil
+	return &Template{t: t}, nil
 }
 
 // finishPlaces has the last step of each place be the function of that name.
@@ -93,6 +105,9 @@ func finishPlaces(node parse.Node, as string) {
 
 // Line is the line for one host.
 func (t *Template) Line(p Place) (string, error) {
+	if t.t == nil {
+		return t.literal, nil
+	}
 	p.Vars = hideSecrets(p.Vars)
 	var b strings.Builder
 	err := t.t.Execute(&b, p)
@@ -127,7 +142,7 @@ func templateError(err error) error {
 	if _, key, found := strings.Cut(text, "map has no entry for key "); found {
 		text = "no variable " + key
 	}
-	if place == "" || place == "shell" || place == "plain" {
+	if place == "" || place == "shell" || place == "plain" || place == "reveal" {
 		return errors.New(text)
 	}
 	return fmt.Errorf("{{ %s }}: %s", place, text)
@@ -180,7 +195,7 @@ func plainText(v any) (string, error) {
 	case []string:
 		return strings.Join(v, " "), nil
 	case hidden:
-		return "", errors.New("a secret: on the host everybody would see it in the list of processes")
+		return "", errors.New("a secret: on the host everybody would see it in the list of processes; an environment variable may hold it")
 	case []any, map[string]any:
 		return "", fmt.Errorf("a %s, where one value is wanted", kindOf(v))
 	}
@@ -194,8 +209,16 @@ func kindOf(v any) string {
 	return "map"
 }
 
-// hidden stands for a secret: a template cannot reveal it.
-type hidden struct{}
+// revealedText is plainText, but of a secret, too.
+func revealedText(v any) (string, error) {
+	if h, ok := v.(hidden); ok {
+		v = h.reveal()
+	}
+	return plainText(v)
+}
+
+// hidden stands for a secret: nothing that a template can do reveals it.
+type hidden struct{ reveal func() any }
 
 func (hidden) String() string { return inventory.Hidden }
 
@@ -211,7 +234,7 @@ func hideSecrets(vars map[string]any) map[string]any {
 func hide(v any) any {
 	switch v := v.(type) {
 	case inventory.Secret:
-		return hidden{}
+		return hidden{v.Reveal}
 	case map[string]any:
 		return hideSecrets(v)
 	case []any:

@@ -119,6 +119,35 @@ func TestTemplateErrors(t *testing.T) {
 	}
 }
 
+// TestVariablesMayBeSecret fills in what no command line may hold.
+func TestVariablesMayBeSecret(t *testing.T) {
+	host := &inventory.Host{Name: "a", Vars: map[string]any{"pin": inventory.NewSecret(1234), "deep": inventory.NewSecret(map[string]any{"x": 1})}}
+	tmpl, err := ParseVariable("PIN=it's {{ .Vars.pin }}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tmpl.Line(PlaceOf(host, 0, 1)); err != nil || got != "PIN=it's 1234" {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, text := range []string{"{{ printf \"%#v\" .Vars.pin }}", "{{ print .Vars }}", "{{ len .Vars.deep }}"} {
+		if tmpl, err = ParseVariable(text); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := tmpl.Line(PlaceOf(host, 0, 1)); strings.Contains(got, "1234") || err != nil && strings.Contains(err.Error(), "1234") {
+			t.Errorf("%s: %q, %v", text, got, err)
+		}
+	}
+	if tmpl, err = ParseVariable("{{ .Vars.deep }}"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tmpl.Line(PlaceOf(host, 0, 1)); err == nil || err.Error() != "a map, where one value is wanted" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := Literal("A={{ .Host }}").Line(PlaceOf(host, 0, 1)); err != nil || got != "A={{ .Host }}" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestLinesNameAllHosts(t *testing.T) {
 	hosts := templateInventory(t)
 	tmpl, err := ParseTemplate("echo {{ .Vars.opts }} {{ .Vars.role }}")

@@ -17,6 +17,10 @@ import (
 // maxScript bounds a script: the host keeps it in memory.
 const maxScript = 16 << 20
 
+// maxFilled bounds one whose arguments hosts fill in, for then each host in
+// flight has a copy here.
+const maxFilled = 1 << 20
+
 // ask is what the flags ask of each host. words are those behind the pattern.
 func (f *commandFlags) ask(e *env, words []string, o *runOptions) (scheduler.Exec, error) {
 	how, err := f.how()
@@ -26,8 +30,17 @@ func (f *commandFlags) ask(e *env, words []string, o *runOptions) (scheduler.Exe
 	if err := f.checkInput(&o.connect, &o.become); err != nil {
 		return how, err
 	}
-	if f.script != "" && (o.template.on || o.argv) {
-		return how, usagef("--script takes neither --template nor --argv")
+	if f.script != "" && o.argv {
+		return how, usage(errors.New("--script and --argv exclude each other"), "a script gets its arguments as they stand")
+	}
+	if o.template.on { // each host has its own, see filled
+		if err = f.load(e, maxFilled); err != nil {
+			return how, err
+		}
+		if _, err = f.compose(nil, nil); err != nil {
+			return how, usage(err)
+		}
+		return how, nil
 	}
 	how.Payload, err = f.payload(e, words)
 	return how, err
@@ -37,36 +50,90 @@ func (f *commandFlags) ask(e *env, words []string, o *runOptions) (scheduler.Exe
 // its place. args are those of the script.
 func (f *commandFlags) payload(e *env, args []string) (string, error) {
 	var vars []string
-	for _, kv := range f.env {
-		if !strings.Contains(kv, "=") {
-			value, ok := os.LookupEnv(kv)
-			if !ok {
-				return "", usage(fmt.Errorf("--env %s: no such variable here", quoteWord(kv)), "--env NAME=VALUE sets one; --env NAME passes fleet's own on")
-			}
-			kv += "=" + value
+	for _, v := range f.env {
+		kv, err := given(v)
+		if err != nil {
+			return "", err
 		}
 		vars = append(vars, kv)
 	}
+	if err := f.load(e, maxScript); err != nil {
+		return "", err
+	}
+	text, err := f.compose(vars, args)
+	if err != nil {
+		return "", usage(err)
+	}
+	return text, nil
+}
+
+// given is a variable of --env with its value.
+func given(v string) (kv string, err error) {
+	if strings.Contains(v, "=") {
+		return v, nil
+	}
+	value, ok := os.LookupEnv(v)
+	if !ok {
+		return "", usage(fmt.Errorf("--env %s: no such variable here", quoteWord(v)), "--env NAME=VALUE sets one; --env NAME passes fleet's own on")
+	}
+	return v + "=" + value, nil
+}
+
+// templates are the variables of --env, their values with places to fill in. Those
+// that fleet passes on have none.
+func (f *commandFlags) templates() ([]*tasks.Template, error) {
+	all := make([]*tasks.Template, len(f.env))
+	for i, v := range f.env {
+		kv, err := given(v)
+		if err != nil {
+			return nil, err
+		}
+		if kv != v {
+			all[i] = tasks.Literal(kv)
+			continue
+		}
+		if all[i], err = tasks.ParseVariable(kv); err != nil {
+			return nil, usage(fmt.Errorf("--template: --env: %w", err))
+		}
+	}
+	return all, nil
+}
+
+// compose is the payload of variables, each NAME=VALUE, and of the script that
+// load has read.
+func (f *commandFlags) compose(vars, args []string) (string, error) {
 	text, err := remote.Environment(vars)
 	if err != nil {
-		return "", usage(fmt.Errorf("--env: %w", err))
+		return "", fmt.Errorf("--env: %w", err)
 	}
-	if f.script == "" {
+	if f.scriptText == nil {
 		return text, nil
 	}
-	more, err := f.scriptPayload(e, args)
+	more, err := f.scriptPart(args)
 	if err != nil {
-		return "", usage(fmt.Errorf("--script: %w", err))
+		return "", fmt.Errorf("--script: %w", err)
 	}
 	return text + more, nil
 }
 
-// scriptPayload is the part of a payload that is the script.
-func (f *commandFlags) scriptPayload(e *env, args []string) (string, error) {
-	var err error
-	if f.scriptText, err = f.readScript(e); err != nil {
-		return "", err
+// load reads the script, if there is one, of at most so many bytes.
+func (f *commandFlags) load(e *env, most int) error {
+	if f.script == "" {
+		return nil
 	}
+	text, err := f.readScript(e)
+	switch {
+	case err != nil:
+		return usage(fmt.Errorf("--script: %w", err))
+	case len(text) > most: // readScript has no more than maxScript
+		return usagef("--script: %s: more than %d MiB, which is the most with --template", f.script, most>>20)
+	}
+	f.scriptText = text
+	return nil
+}
+
+// scriptPart is the part of a payload that is the script.
+func (f *commandFlags) scriptPart(args []string) (string, error) {
 	text, err := remote.Script(f.scriptText, f.shell, args)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", f.script, err)

@@ -91,16 +91,16 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 	if err != nil {
 		return err
 	}
-	lines, err := o.template.lines(hosts, words, o.argv)
+	own, err := o.fill(hosts, words)
 	if err != nil {
 		return err
 	}
-	req, err := o.request(e, words, hosts, line, lines)
+	req, err := o.request(e, words, hosts, line, own)
 	if err != nil {
 		return err
 	}
 	if o.template.dry {
-		return o.dryRun(e, inv, &req, lines)
+		return o.dryRun(e, inv, &req, own)
 	}
 	if req.Input, err = o.command.openInput(e); err != nil {
 		return err
@@ -144,8 +144,8 @@ func runRun(ctx context.Context, e *env, o *runOptions, pattern string, words []
 }
 
 // request is what is asked for, but for how hosts are reached and what stands
-// between batches. lines are those of hosts that have their own.
-func (o *runOptions) request(e *env, words []string, hosts []*inventory.Host, line string, lines map[string]string) (engine.Request, error) {
+// between batches. own is what hosts have of their own.
+func (o *runOptions) request(e *env, words []string, hosts []*inventory.Host, line string, own *filled) (engine.Request, error) {
 	if o.timeout < 0 {
 		return engine.Request{}, usagef("--timeout %v: a time cannot be negative", o.timeout)
 	}
@@ -158,7 +158,7 @@ func (o *runOptions) request(e *env, words []string, hosts []*inventory.Host, li
 		Hosts: hosts, Command: line, How: how, Timeout: o.timeout,
 		MaxOutput: o.show.maxOutput.bytes, Keep: render.NeedsCaptures(o.show.output),
 	}
-	applyLines(&req, lines)
+	own.apply(&req, &o.command)
 	if err := o.rollout.apply(&req); err != nil {
 		return req, err
 	}

@@ -26,7 +26,12 @@ func (b *broadcast) script(ctx context.Context, a shell.Script) (int, error) {
 	}
 	stop := newInterrupts()
 	defer close(stop.done)
-	text, err := await(b, stop, func() (string, error) { return flags.scriptPayload(b.e, args) })
+	text, err := await(b, stop, func() (text string, err error) {
+		if flags.scriptText, err = flags.readScript(b.e); err == nil {
+			text, err = flags.scriptPart(args)
+		}
+		return text, err
+	})
 	if err != nil {
 		return 0, aboutFile(":script", err)
 	}

@@ -26,67 +26,100 @@ type templateFlags struct {
 
 func (f *templateFlags) declare(c *cobra.Command) {
 	fs := c.Flags()
-	fs.BoolVarP(&f.on, "template", "T", false, "fill in {{ .Host }}, {{ .Vars.x }} and so on in COMMAND, quoted")
+	fs.BoolVarP(&f.on, "template", "T", false, "fill in {{ .Host }}, {{ .Vars.x }} and so on in COMMAND, quoted, in a script's ARGs and in --env")
 	fs.BoolVarP(&f.dry, "dry-run", "n", false, "only tell what would be sent to which hosts")
 }
 
-// lines are the commands of hosts, nil if all have the same.
-func (f *templateFlags) lines(hosts []*inventory.Host, words []string, argv bool) (map[string]string, error) {
-	if !f.on {
+// filled is what places made of a run for each host, by its name. Nil is a run
+// that is the same for all.
+type filled struct {
+	lines map[string]string   // the command; of a script, what its run is called
+	args  map[string][]string // of a script
+	vars  map[string][]string // NAME=VALUE, that the command finds set
+}
+
+// fill has each host fill in the places of the command, or of a script's
+// arguments, and of variables. Nothing in a script is a place: each language
+// would want it quoted in its own way.
+func (o *runOptions) fill(hosts []*inventory.Host, words []string) (*filled, error) {
+	if !o.template.on {
 		return nil, nil
 	}
-	make := func(text string, parse func(string) (*tasks.Template, error)) (*tasks.Template, error) {
-		t, err := parse(text)
-		if err != nil {
-			return nil, usage(fmt.Errorf("--template: %w", err), "a place is {{ .Host }} or {{ .Vars.NAME }}; docs/templates.md has them all")
-		}
-		return t, nil
+	parse := tasks.ParseWord
+	if o.command.script == "" && !o.argv {
+		words, parse = []string{strings.Join(words, " ")}, tasks.ParseTemplate
 	}
-	var line func(tasks.Place) (string, error)
-	if argv {
-		parts := []*tasks.Template{}
-		for _, word := range words {
-			t, err := make(word, tasks.ParseWord)
-			if err != nil {
-				return nil, err
-			}
-			parts = append(parts, t)
-		}
-		line = func(p tasks.Place) (string, error) { return quotedLine(parts, p) }
-	} else {
-		t, err := make(strings.Join(words, " "), tasks.ParseTemplate)
-		if err != nil {
-			return nil, err
-		}
-		line = t.Line
+	parts, err := parseAll(words, parse)
+	if err != nil {
+		return nil, err
 	}
-	lines, err := tasks.Lines(hosts, line)
+	vars, err := o.command.templates()
+	if err != nil {
+		return nil, err
+	}
+	all := &filled{args: map[string][]string{}, vars: map[string][]string{}}
+	all.lines, err = tasks.Lines(hosts, func(p tasks.Place) (string, error) {
+		list, err := lines(vars, p)
+		if err == nil {
+			all.vars[p.Host] = list
+			_, err = tasks.Environment(list)
+		}
+		if err != nil {
+			return "", fmt.Errorf("--env: %w", err)
+		}
+		list, err = lines(parts, p)
+		switch {
+		case err != nil:
+			return "", err
+		case o.command.script != "":
+			all.args[p.Host] = list
+			return o.command.scriptName(list), nil
+		case o.argv:
+			return tasks.QuoteAll(list), nil
+		}
+		return list[0], nil
+	})
 	if err != nil {
 		return nil, usage(fmt.Errorf("--template: nothing was sent\n%w", err))
 	}
-	return lines, nil
+	return all, nil
 }
 
-// quotedLine has each word filled in, and then quoted.
-func quotedLine(parts []*tasks.Template, p tasks.Place) (string, error) {
-	words := make([]string, len(parts))
-	for i, t := range parts {
+func parseAll(texts []string, parse func(string) (*tasks.Template, error)) ([]*tasks.Template, error) {
+	all := make([]*tasks.Template, len(texts))
+	for i, text := range texts {
 		var err error
-		if words[i], err = t.Line(p); err != nil {
-			return "", err
+		if all[i], err = parse(text); err != nil {
+			return nil, usage(fmt.Errorf("--template: %w", err), "a place is {{ .Host }} or {{ .Vars.NAME }}; docs/templates.md has them all")
 		}
 	}
-	return tasks.QuoteAll(words), nil
+	return all, nil
 }
 
-// applyLines has each host sent its own line.
-func applyLines(req *engine.Request, lines map[string]string) {
-	if lines == nil {
+// lines are templates filled in.
+func lines(all []*tasks.Template, p tasks.Place) ([]string, error) {
+	list := make([]string, len(all))
+	for i, t := range all {
+		var err error
+		if list[i], err = t.Line(p); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// apply has each host sent what is its own.
+func (a *filled) apply(req *engine.Request, f *commandFlags) {
+	if a == nil {
 		return
 	}
 	before := req.For
 	req.For = func(h *inventory.Host, e *scheduler.Exec) error {
-		e.Command = lines[h.Name]
+		var err error
+		e.Command = a.lines[h.Name]
+		if e.Payload, err = f.compose(a.vars[h.Name], a.args[h.Name]); err != nil {
+			return err
+		}
 		if before != nil {
 			return before(h, e)
 		}
@@ -105,7 +138,7 @@ func (f *templateFlags) untouched(line string) string {
 }
 
 // dryRun tells what req would send.
-func (o *runOptions) dryRun(e *env, inv *inventory.Inventory, req *engine.Request, lines map[string]string) error {
+func (o *runOptions) dryRun(e *env, inv *inventory.Inventory, req *engine.Request, own *filled) error {
 	if !slices.Contains(render.Modes, o.show.output) {
 		_, err := render.New(o.show.output, render.Options{})
 		return usage(err)
@@ -122,8 +155,8 @@ func (o *runOptions) dryRun(e *env, inv *inventory.Inventory, req *engine.Reques
 	}
 	return dryRun(e, o.show.output, req, o.command.describeScript(), func(h *inventory.Host) sending {
 		s := sending{req.Command, o.become.as(h)}
-		if lines != nil {
-			s.command = lines[h.Name]
+		if own != nil {
+			s.command = own.lines[h.Name]
 		}
 		return s
 	})
