@@ -101,7 +101,7 @@ func (r *running) feed(stdin io.Reader) {
 	if r.sup.spec.Payload != "" {
 		select {
 		case <-r.sup.follow.Ready():
-			io.WriteString(r.s.ch, r.sup.spec.Payload)
+			io.WriteString(r.s.ch, r.sup.spec.Sends(r.sup.nonce))
 		case <-r.gone:
 			return
 		}

@@ -216,8 +216,9 @@ func (s *session) run(ctx context.Context, interactive bool, line string) {
 	for _, f := range b.output {
 		c.Stdout, c.Stderr = f(ctx, s, c.Stdout), f(ctx, s, c.Stderr)
 	}
-	if s.sent != nil {
-		s.begin(c)
+	if s.sent != nil && !s.begin(c) {
+		s.end(Exit{Status: 1})
+		return
 	}
 	var exit Exit
 	if b.run != nil {

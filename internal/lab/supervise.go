@@ -29,10 +29,11 @@ func (s *session) unwrap(line string) string {
 	return sent.Spec.Command
 }
 
-// begin does what comes before the command, and follows its lifeline.
-func (s *session) begin(c *Command) {
-	if s.sent.Size > 0 {
-		s.takePayload(c)
+// begin does what comes before the command, and follows its lifeline; ok is false
+// where the command is not to run, as not all of its payload came.
+func (s *session) begin(c *Command) (ok bool) {
+	if s.sent.Size > 0 && !s.takePayload(c) {
+		return false
 	}
 	pid := int(1000 + s.host.sessions.Load())
 	line := s.sent.Begins(remote.Began{PID: pid, Guard: pid + 1})
@@ -40,7 +41,7 @@ func (s *session) begin(c *Command) {
 	io.WriteString(s.ch.Stderr(), line)
 	s.host.lab.supervised.Store(s.sent.Nonce, s)
 	if s.sent.Spec.Stdin || s.sent.Spec.TTY {
-		return
+		return true
 	}
 	in := c.Stdin
 	c.Stdin = bytes.NewReader(nil)
@@ -53,18 +54,23 @@ func (s *session) begin(c *Command) {
 			s.stop(signalError("TERM"))
 		}
 	}()
+	return true
 }
 
 // takePayload reads variables, which become part of the command's environment,
 // and a script, which stands in for the command: what interpreter it names does
 // not matter here.
-func (s *session) takePayload(c *Command) {
+func (s *session) takePayload(c *Command) (ok bool) {
 	io.WriteString(s.ch, s.sent.Ready())
-	payload := make([]byte, s.sent.Size)
-	if _, err := io.ReadFull(c.Stdin, payload); err != nil {
-		return
+	sent := make([]byte, s.sent.Size)
+	if _, err := io.ReadFull(c.Stdin, sent); err != nil {
+		return false
 	}
-	vars, script, isScript := remote.SplitPayload(string(payload))
+	payload, whole := s.sent.Payload(string(sent))
+	if !whole {
+		return false
+	}
+	vars, script, isScript := remote.SplitPayload(payload)
 	if isScript {
 		c.Line = script
 	}
@@ -73,6 +79,7 @@ func (s *session) takePayload(c *Command) {
 	for name, value := range in.vars {
 		c.Env = append(c.Env, name+"="+value)
 	}
+	return true
 }
 
 // finish tells how the command was ended, if it was.

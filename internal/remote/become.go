@@ -39,17 +39,21 @@ var Methods = []Method{Sudo, Su, Doas}
 // version 0.2.5. What ends in "assword: " is the question of those that have no
 // words of ours. doas asks on a terminal only.
 const become = `
-m=fleet-$3
-command -v METHOD >/dev/null 2>&1 || { echo "$m none" >&2; exit 127; }
-x=${LC_ALL-}
+_m=fleet-$3
+command -v METHOD >/dev/null 2>&1 || { echo "$_m none" >&2; exit 127; }
+_k=
+case $4 in
+*p*) _k=$(id -u) ;;
+esac
+_x=${LC_ALL-}
 LC_ALL=C
 export LC_ALL
-echo "$m become" >&2
+echo "$_m become" >&2
 `
 
 // ourWords are for the questions of sudo.
 const ourWords = `
-SUDO_PROMPT="$m ask:"
+SUDO_PROMPT="$_m ask:"
 export SUDO_PROMPT
 `
 
@@ -77,7 +81,7 @@ func (b *Become) script(tty bool) string {
 	if tty && b.Method == Su {
 		how = suOnTerminal
 	}
-	return pack(text) + "; exec " + how + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$x" "${11}"`
+	return pack(text) + "; exec " + how + `"$0" "$1" "${10}" $3 ${4}c $5 "$6" "$7" "$8" $$ $PPID "$_x" "${11}" "$_k"`
 }
 
 // NeedsTerminal says that the program asks for a password on a terminal only.

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -284,17 +285,29 @@ func findLine(b, mark []byte) (at, end int) {
 	return len(b), 0
 }
 
-const maxSaid = 1000 // of what the program says that becomes another user
+const maxSaid = 1000 // that is kept of what the program says that becomes another user
 
 // drop takes what is not the command's output.
 func (s *Stream) drop(p []byte) {
 	if s.becoming {
-		s.said = append(s.said, p[:min(len(p), maxSaid-len(s.said))]...)
+		s.keep(p)
 		s.notice()
 		return
 	}
 	s.noise += int64(len(p))
 	s.head = append(s.head, p[:min(len(p), maxHead-len(s.head))]...)
+}
+
+// keep keeps what was said: the beginning, and the end, where questions are.
+func (s *Stream) keep(p []byte) {
+	const first = maxSaid / 2
+	s.said = append(s.said, p...)
+	if over := len(s.said) - maxSaid; over > 0 {
+		s.said = slices.Delete(s.said, first, first+over)
+		if s.answered > first {
+			s.answered = max(s.answered-over, first)
+		}
+	}
 }
 
 // notice sees whether a question has come: for the password, or another.
@@ -311,7 +324,7 @@ func (s *Stream) notice() {
 	}
 	line = bytes.TrimSpace(line)
 	asks := bytes.HasSuffix(line, []byte(":")) || bytes.HasSuffix(line, []byte("?"))
-	if !asks || len(s.said) == maxSaid {
+	if !asks {
 		line = nil
 	}
 	s.f.mu.Lock()

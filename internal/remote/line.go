@@ -38,6 +38,10 @@ type Spec struct {
 	Payload string
 }
 
+// Sends is what is sent when the host says that it is ready for the payload: that,
+// and an end by which the host sees that all of it has come.
+func (s *Spec) Sends(nonce string) string { return s.Payload + "fleet-" + nonce }
+
 // Flags of a script's argument.
 const (
 	flagPoll     = "p" // the command has the standard input
@@ -72,7 +76,7 @@ const evaluate = `eval "$2"`
 func (s *Spec) Line(nonce string) string {
 	size := ""
 	if s.Payload != "" {
-		size = strconv.Itoa(len(s.Payload))
+		size = strconv.Itoa(len(s.Sends(nonce)))
 	}
 	begin := []string{"exec", "/bin/sh", "-c", evaluate, evaluate, s.Command}
 	args := []string{nonce, s.flags(), seconds(s.Grace), s.Dir, s.Shell, size}
@@ -106,7 +110,7 @@ func seconds(d time.Duration) string {
 type Sent struct {
 	Spec  Spec
 	Nonce string
-	Size  int // of the payload, which is yet to come
+	Size  int // of the payload and its end, which are yet to come
 }
 
 // ParseLine reads what Line made; ok says that it did. It is for hosts that have
@@ -130,6 +134,11 @@ func ParseLine(line string) (s Sent, ok bool) {
 		Keep: strings.Contains(f, flagKeep), TTY: strings.Contains(f, flagTTY),
 		Stdin: strings.Contains(f, flagPoll) && !strings.Contains(f, flagTTY),
 	}}, true
+}
+
+// Payload takes the end off what has come; ok says that it is there.
+func (s Sent) Payload(sent string) (payload string, ok bool) {
+	return strings.CutSuffix(sent, "fleet-"+s.Nonce)
 }
 
 // Ready is the line that asks for the payload.

@@ -11,40 +11,40 @@ import (
 // user's, who takes no signal from us. Flag b says that the command is another
 // user's: where these are hidden (proc(5), hidepid) there is no answer.
 const look = `
-m=fleet-$2 f=$3 c=$4 r=$5 h=" " S= n=$6
-case $f in
+_m=fleet-$2 _f=$3 _c=$4 _r=$5 _h=" " _S= _n=$6
+case $_f in
 *t*)
-	if read -r y </proc/$r/stat; then
-		set -- ${y##*) }
-		S=$4
+	if read -r _y </proc/$_r/stat; then
+		set -- ${_y##*) }
+		_S=$4
 	fi 2>/dev/null ;;
 esac
-case $f in
+case $_f in
 *e*)
-	for x in /dev/shm /tmp /var/tmp; do
-		mkdir "$x/.$m" 2>/dev/null && break
-		x=
+	for _x in /dev/shm /tmp /var/tmp; do
+		mkdir "$_x/.$_m" 2>/dev/null && break
+		_x=
 	done ;;
-*) x= ;;
+*) _x= ;;
 esac
-e=$(date +%s)
-e=$((e+n))
-while [ $r -gt 1 ]; do
+_e=$(date +%s)
+_e=$((_e+_n))
+while [ $_r -gt 1 ]; do
 	if [ -d /proc/self ]; then
-		[ -d /proc/$r ] || break
+		[ -d /proc/$_r ] || break
 	else
-		ps -p $r >/dev/null || break
+		ps -p $_r >/dev/null || break
 	fi
-	[ $(date +%s) -lt $e ] || break
+	[ $(date +%s) -lt $_e ] || break
 	sleep 0.1 2>/dev/null || sleep 1
 done
-[ -z "$x" ] || rmdir "$x/.$m"
-case $f in
+[ -z "$_x" ] || rmdir "$_x/.$_m"
+case $_f in
 *b*)
 	[ -d /proc/1 ] || [ ! -d /proc/self ] || exit ;;
 esac
 t 2>/dev/null
-echo "$m end$v"
+echo "$_m end$_v"
 `
 
 const lookPrefix = `exec /bin/sh -c 'eval "$1"' fleet `

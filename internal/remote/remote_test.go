@@ -48,7 +48,7 @@ b'; cat; echo err >&2; exit 7`, Shell: shellOr(t, "dash"), Grace: time.Second, P
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				io.WriteString(stdin, spec.Payload)
+				io.WriteString(stdin, spec.Sends(nonce))
 				state, err := cmd.Process.Wait()
 				if err != nil {
 					t.Fatal(err)
