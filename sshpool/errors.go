@@ -135,6 +135,11 @@ func timeoutError(op string, stage Stage, limit time.Duration) *Error {
 // canceledError is the error of a call whose context ended.
 func canceledError(ctx context.Context, op string, stage Stage) *Error {
 	cause := context.Cause(ctx)
+	var limit *Error
+	if errors.As(cause, &limit) && limit.Kind == KindTimeout { // see withLimit
+		e := *limit
+		return &e
+	}
 	if errors.Is(cause, context.DeadlineExceeded) {
 		return &Error{Op: op, Kind: KindTimeout, Stage: stage, Err: cause, Text: "timeout in " + string(stage)}
 	}

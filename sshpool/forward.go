@@ -126,7 +126,8 @@ func withLimit(ctx context.Context, limit time.Duration, op string, stage Stage)
 func gaveUp(ctx context.Context, op string, stage Stage) *Error {
 	var limit *Error
 	if errors.As(context.Cause(ctx), &limit) {
-		return limit
+		e := *limit
+		return &e
 	}
 	return canceledError(ctx, op, stage)
 }

@@ -329,9 +329,12 @@ func (f *SFTPFile) ReadFrom(r io.Reader) (int64, error) {
 		if readErr != nil {
 			return nil, nil, io.EOF
 		}
-		buf := make([]byte, limit)
-		n, err := io.ReadFull(r, buf)
-		readErr = err
+		buf, n := make([]byte, limit), 0
+		for n < len(buf) && readErr == nil { // io.ReadFull has an error of r's for its own
+			var m int
+			m, readErr = r.Read(buf[n:])
+			n += m
+		}
 		if n == 0 {
 			return nil, nil, io.EOF
 		}
@@ -341,7 +344,7 @@ func (f *SFTPFile) ReadFrom(r io.Reader) (int64, error) {
 	switch {
 	case err != nil:
 		return full - begin, f.fail("write", err)
-	case readErr == io.EOF, readErr == io.ErrUnexpectedEOF, readErr == nil:
+	case readErr == io.EOF, readErr == nil:
 		return full - begin, nil
 	}
 	return full - begin, readErr

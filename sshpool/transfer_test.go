@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"fleet/internal/lab"
@@ -38,6 +41,22 @@ func mustFiles(t testing.TB, c *Conn) *Files {
 	}
 	t.Cleanup(func() { files.Close() })
 	return files
+}
+
+// TestSourceCut writes what a reader gives that knows itself to have been cut.
+func TestSourceCut(t *testing.T) {
+	files, dir := labFiles(t, "")
+	f, err := files.SFTP().Create(testContext(t), filepath.Join(dir, "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, cut := range []error{io.ErrUnexpectedEOF, errors.New("cut")} {
+		from := io.MultiReader(strings.NewReader("part"), iotest.ErrReader(cut))
+		if n, err := f.ReadFrom(from); n != 4 || !errors.Is(err, cut) {
+			t.Errorf("%d bytes, %v; want %v", n, err, cut)
+		}
+	}
 }
 
 func openRoot(t testing.TB) *os.Root {

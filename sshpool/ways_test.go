@@ -44,9 +44,16 @@ func TestNoWay(t *testing.T) {
 			t.Errorf("%s: error %q, want %q", fault, e, want.text)
 		}
 	}
-	_, target := one(t, "mute-sftp+hang-exec")
-	target.Limits.Channel = 200 * time.Millisecond
-	_, err := mustDial(t, target).SFTP(testContext(t))
+	for _, fault := range []lab.Fault{"mute-sftp+hang-exec", "hang-channel"} {
+		_, target := one(t, fault)
+		target.Limits.Channel = 200 * time.Millisecond
+		_, err := mustDial(t, target).SFTP(testContext(t))
+		wantError(t, err, KindTimeout, StageChannel)
+	}
+	_, target := one(t, "hang-channel")
+	ctx, cancel := withLimit(t.Context(), 100*time.Millisecond, opSFTP, StageChannel)
+	defer cancel()
+	_, err := mustDial(t, target).session(ctx) // whichever of the two limits is met first
 	wantError(t, err, KindTimeout, StageChannel)
 }
 
