@@ -130,6 +130,15 @@ func (r *running) askedInVain() bool {
 	return r.sup.inVain
 }
 
+// becomeDone notes that the other user's command has begun.
+func (r *running) becomeDone() {
+	r.begun, r.asks, r.looks = nil, nil, nil
+	if !r.exited && !r.givenUp {
+		r.limit.stop()
+		r.limit = limit{}
+	}
+}
+
 // becomeLimit is for the time between the host's answer to the request and the
 // command's begin.
 func (r *running) becomeLimit() time.Duration {

@@ -13,7 +13,7 @@ type ExecResult struct {
 	SignalText  string        // what the host said about the signal, quoted and bounded
 	StdoutBytes int64         // all bytes that came, also those that no writer got
 	StderrBytes int64         //
-	Lingering   bool          // the command ended but its output stayed open past the drain time
+	Lingering   bool          // the command ended but its output stayed open past the drain time, or until ctx ended
 	Took        time.Duration // from sending the command to its end
 	Supervised  Supervised    // of a command with Supervise
 }
@@ -24,7 +24,9 @@ type Command struct {
 	// Shell asks for the user's login shell instead; Text is not looked at.
 	Shell bool
 	// Stdin is sent to the command; nil sends an end of file at once. Run does
-	// not wait for a Read that blocks when the command has ended.
+	// not wait for a Read that blocks when the command has ended. A Read that fails
+	// ends the command, as the end of Run's ctx does, and gives KindInternal: an end
+	// of file would say that it had got all.
 	Stdin io.Reader
 	// Stdout and Stderr get the output, each from one goroutine and never after
 	// Run has returned; nil drops it. A slow writer slows the command down. Where

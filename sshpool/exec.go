@@ -31,7 +31,8 @@ func (c *Conn) Exec(ctx context.Context, command string, stdout, stderr io.Write
 // Run runs cmd on the host and waits for its end. The result holds what was
 // known by the end, also beside an error. When ctx ends, a supervised command is
 // ended as Supervision says; any other is sent the signal TERM, its channel is
-// closed, and Run returns: the command may have ignored that.
+// closed, and Run returns: the command may have ignored that. One that has ended
+// by then, and only left something that holds its output open, is no error.
 //
 // Errors are of type *Error: KindConnLost when the connection ended (Sent says
 // whether the command may have run), KindNoStatus when the host closed the
@@ -74,7 +75,7 @@ func (c *Conn) begin(ctx context.Context, cmd Command) (*running, error) {
 	r := &running{lent: cmd.lends(),
 		c: c, s: s, ctx: ctx, over: ctx.Done(), leave: cmd.leave, limit: newLimit(c.limits.Channel),
 		out: sink{w: cmd.Stdout}, err: sink{w: cmd.Stderr},
-		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{}), gone: make(chan struct{})}
+		done: make(chan *sink, 2), replied: make(chan reply, 1), ready: make(chan struct{}), gone: make(chan struct{}), unread: make(chan error, 1)}
 	if cmd.isSupervised() {
 		r.sup = newSupervised(cmd)
 		r.out.filter, r.err.filter = &r.sup.follow.Stdout, &r.sup.follow.Stderr
@@ -133,12 +134,17 @@ type running struct {
 	over    <-chan struct{} // the caller has given the command up; nil once that was seen
 	leave   <-chan struct{} // and does not wait for its end
 	gone    chan struct{}   // closed when the command is done with
+	unread  chan error      // the input could not be read to its end
 	asks    <-chan struct{} // the host asks for the password of another user
 	begun   <-chan struct{} // closed when that one's command has begun; nil once that was seen
 	looks   *time.Ticker    // for questions meanwhile that nobody can answer; nil before and after
 	givenUp bool
+	why     error // of that
 	left    bool
-	ending  bool // the guard was asked to end the command
+	ending  bool            // the guard was asked to end the command
+	awaits  <-chan struct{} // closed when a command that was given up can be ended; nil where that is not waited for
+	beside  chan looked     // what is left of it, asked for before its channel is closed; nil where that is not under way
+	looked  *looked         // and the answer
 }
 
 // start sends the command and reads its streams.
@@ -182,10 +188,7 @@ func (r *running) request(cmd Command) reply {
 	case ok && cmd.Stdin == nil:
 		ch.CloseWrite()
 	case ok:
-		go func() {
-			io.Copy(ch, cmd.Stdin)
-			ch.CloseWrite()
-		}()
+		go r.send(cmd.Stdin)
 	}
 	return reply{ok, what, err}
 }
@@ -267,20 +270,27 @@ func (r *running) wait() error {
 				return nil
 			}
 		case <-r.begun:
-			r.begun, r.asks, r.looks = nil, nil, nil
-			if !r.exited && !r.ending {
-				r.limit.stop()
-				r.limit = limit{}
+			r.becomeDone()
+		case err := <-r.unread:
+			if over, err := r.cannotRead(err); over {
+				return err
 			}
+		case <-r.over:
+			r.over = nil
+			if over, err := r.giveUp(r.canceled()); over {
+				return err
+			}
+		case <-r.awaits:
+			if r.awaits = nil; !r.endBeside() {
+				r.stop()
+				return r.why
+			}
+		case got := <-r.beside:
+			r.beside, r.looked = nil, &got
+			r.stop()
+			return r.why
 		case <-r.leave:
 			r.givenUp, r.left = true, true
-			r.stop()
-			return r.canceled()
-		case <-r.over:
-			r.over, r.givenUp = nil, true
-			if r.endSupervised() || r.awaitAnswer() {
-				continue
-			}
 			r.stop()
 			return r.canceled()
 		}
@@ -380,7 +390,8 @@ func (r *running) answered(a reply) error {
 	switch {
 	case a.ok:
 		close(r.ready)
-		if r.givenUp && r.endSupervised() {
+		if r.givenUp { // and its end is waited for, with a limit
+			r.endSupervised()
 			return nil
 		}
 		if r.begun != nil && !r.exited {

@@ -120,7 +120,14 @@ func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
 func (g *getting) streamFill(ctx context.Context) error {
 	size := g.info.Size()
 	var failed error
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	_, err := g.f.shell(ctx, nil, writeFunc(func(p []byte) (int, error) {
+		defer func() {
+			if failed != nil {
+				stop() // else all the rest would come, to be dropped
+			}
+		}()
 		if failed != nil {
 			return 0, failed
 		}

@@ -87,11 +87,41 @@ func (r *running) copy(s *sink, from io.Reader) {
 	}
 }
 
+// send sends the command its input, and then the end of that. There is no end
+// where it could not be read: to the command it would be one like any other.
+func (r *running) send(stdin io.Reader) {
+	in := &input{from: stdin}
+	io.Copy(r.s.ch, in)
+	if in.err != nil {
+		r.unread <- in.err
+		return
+	}
+	r.s.ch.CloseWrite()
+}
+
+// input notes why it could not be read to its end.
+type input struct {
+	from io.Reader
+	err  error
+}
+
+func (in *input) Read(p []byte) (n int, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			n, err = 0, callerPanic(v)
+		}
+		if err != nil && err != io.EOF {
+			in.err = err
+		}
+	}()
+	return in.from.Read(p)
+}
+
 // Sizes of the buffer that a stream is read with: most commands write little.
 const (
 	smallRead = 1 << 10
 	bigRead   = 40<<10 - 1 // no multiple of what packets hold: a read that fills it leaves something
 )
 
-// writerPanic is the error of a writer that panicked.
-func writerPanic(v any) error { return fmt.Errorf("panic: %v", v) }
+// callerPanic is the error of a reader or writer that panicked.
+func callerPanic(v any) error { return fmt.Errorf("panic: %v", v) }

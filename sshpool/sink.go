@@ -60,7 +60,7 @@ func (s *sink) pass(p []byte) {
 	s.writing.Store(true)
 	defer func() {
 		if v := recover(); v != nil {
-			s.err = writerPanic(v)
+			s.err = callerPanic(v)
 		}
 		s.wrote.Store(time.Now().UnixNano())
 		s.writing.Store(false)

@@ -2,7 +2,6 @@ package sshpool
 
 import (
 	"bytes"
-	"context"
 	"crypto/rand"
 	"io"
 	"time"
@@ -111,45 +110,9 @@ func (r *running) feed(stdin io.Reader) {
 	}
 	select {
 	case <-r.sup.follow.Begun():
-		io.Copy(r.s.ch, stdin)
-		r.s.ch.CloseWrite()
+		r.send(stdin)
 	case <-r.gone:
 	}
-}
-
-// endSupervised asks the host to end the command that the caller gave up, and
-// says whether there is an answer to wait for.
-func (r *running) endSupervised() bool {
-	if r.sup == nil || r.sup.polled() || r.replied != nil {
-		return false // see settle
-	}
-	if r.begun != nil { // who asks for a password would take it for one
-		return false
-	}
-	r.ending = true
-	r.sup.follow.End()
-	ch := r.s.ch
-	go func() { // waits while the connection takes no bytes
-		io.WriteString(ch, "end\n")
-		ch.CloseWrite()
-	}()
-	r.limit.stop()
-	r.limit = newLimit(r.sup.grace + endSlack)
-	return true
-}
-
-// answerWait is how long a command that was given up right after it was sent
-// waits for the host's answer, with which it can be ended for sure.
-const answerWait = 2 * time.Second
-
-// awaitAnswer says whether an answer is to be waited for.
-func (r *running) awaitAnswer() bool {
-	if r.sup == nil || r.sup.polled() || r.replied == nil || r.begun != nil {
-		return false
-	}
-	r.limit.stop()
-	r.limit = newLimit(answerWait)
-	return true
 }
 
 // settle completes the result of a supervised command, and its error.
@@ -164,12 +127,16 @@ func (r *running) settle(err error) error {
 		return err
 	}
 	report := r.sup.follow.Report()
-	if report == nil && begun && !r.left {
-		report = r.look(is)
+	switch {
+	case report != nil || r.left:
+	case begun:
+		report = r.lookLast(is)
+	case r.exited && r.sup.become == nil: // the supervisor has ended, and begun nothing
+		report = &remote.Report{}
 	}
 	r.res.Supervised.judge(report)
 	if err == nil {
-		err = r.canceled()
+		err = r.why
 	}
 	return err
 }
@@ -217,34 +184,4 @@ func (r *running) notBegun(said []byte) error {
 	}
 	r.res.Supervised.Noise, r.res.Supervised.NoiseBytes = "", 0
 	return e
-}
-
-// looks is how often a host is asked what is left of a command; see stop for why
-// an answer may not come.
-const looks = 3
-
-// look asks the host, on a channel of its own, what is left of the command.
-func (r *running) look(is remote.Began) *remote.Report {
-	limit := r.sup.grace + endSlack
-	ctx, cancel := context.WithTimeout(context.Background(), limit+lookSlack)
-	defer cancel()
-	go func() {
-		select {
-		case <-r.leave:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	line := remote.Look(&r.sup.spec, r.sup.nonce, is, limit)
-	for range looks {
-		var out bytes.Buffer
-		_, err := r.c.Exec(ctx, line, &out, nil)
-		if report := remote.ReadLook(r.sup.nonce, out.Bytes()); report != nil {
-			return report
-		}
-		if err != nil && (ctx.Err() != nil || r.c.Err() != nil) {
-			return nil
-		}
-	}
-	return nil
 }

@@ -85,13 +85,6 @@ func (in *Input) take(from io.Reader) {
 	}
 }
 
-// Err is what went wrong with taking it; hosts got what came before.
-func (in *Input) Err() error {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	return in.err
-}
-
 // Close ends all reading. A nil Input has nothing to close.
 func (in *Input) Close() error {
 	if in == nil {
@@ -115,16 +108,22 @@ type inputReader struct {
 	at int64
 }
 
-// Read waits while there is no more yet.
+// Read waits while there is no more yet. Its end is io.EOF only where that of the
+// input is: a host that got a part must not take that for all.
 func (r *inputReader) Read(p []byte) (int, error) {
 	in := r.in
 	in.mu.Lock()
 	for r.at >= in.size && !in.ended && !in.closed {
 		in.more.Wait()
 	}
-	size, closed := in.size, in.closed
+	size, closed, err := in.size, in.closed, in.err
 	in.mu.Unlock()
-	if closed || r.at >= size {
+	switch {
+	case closed:
+		return 0, os.ErrClosed
+	case r.at >= size && err != nil:
+		return 0, err
+	case r.at >= size:
 		return 0, io.EOF
 	}
 	n, err := in.file.ReadAt(p[:min(int64(len(p)), size-r.at)], r.at)
@@ -132,8 +131,8 @@ func (r *inputReader) Read(p []byte) (int, error) {
 	if n > 0 {
 		return n, nil
 	}
-	if err == nil {
-		err = io.EOF
+	if err == nil || err == io.EOF {
+		err = &os.PathError{Op: "read", Path: in.file.Name(), Err: errors.New("grew shorter while it was read")}
 	}
 	return 0, err
 }

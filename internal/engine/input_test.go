@@ -1,12 +1,14 @@
 package engine
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 )
 
 // TestInput has many readers of a pipe and of a file, each of which gets all.
@@ -46,13 +48,41 @@ func TestInput(t *testing.T) {
 				w.Close()
 			}
 			readers.Wait()
-			if err := in.Err(); err != nil {
-				t.Error(err)
-			}
 		})
 	}
 	if _, err := NewInput(mustOpen(t, t.TempDir())); err == nil {
 		t.Error("a folder was taken")
+	}
+}
+
+// TestInputBreaks wants no end of file where the end of the input was not met: the
+// file grew shorter, the pipe could not be read on, or the run is over.
+func TestInputBreaks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "input")
+	if err := os.WriteFile(path, []byte("0123456789"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	short, err := NewInput(mustOpen(t, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 4); err != nil {
+		t.Fatal(err)
+	}
+	broken := &Input{file: mustOpen(t, path), own: true}
+	broken.more.L = &broken.mu
+	broken.take(io.MultiReader(strings.NewReader(""), iotest.ErrReader(errors.New("no space left"))))
+	closed, err := NewInput(mustOpen(t, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	for want, in := range map[string]*Input{
+		"read " + path + ": grew shorter while it was read": short, "no space left": broken, os.ErrClosed.Error(): closed,
+	} {
+		if _, err := io.ReadAll(in.Reader()); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 

@@ -110,6 +110,7 @@ type session struct {
 
 	sent  *remote.Sent // the command is supervised, and not by a real shell
 	asked atomic.Bool  // it was asked to end by its lifeline
+	input io.Closer    // what it reads, where that is sent; else nil
 }
 
 // signalError is why a command's context ended: the client's signal request.
@@ -216,7 +217,7 @@ func (s *session) run(ctx context.Context, interactive bool, line string) {
 	for _, f := range b.output {
 		c.Stdout, c.Stderr = f(ctx, s, c.Stdout), f(ctx, s, c.Stderr)
 	}
-	if s.sent != nil && !s.begin(c) {
+	if s.sent != nil && !s.begin(ctx, c) {
 		s.end(Exit{Status: 1})
 		return
 	}

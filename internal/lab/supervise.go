@@ -31,7 +31,7 @@ func (s *session) unwrap(line string) string {
 
 // begin does what comes before the command, and follows its lifeline; ok is false
 // where the command is not to run, as not all of its payload came.
-func (s *session) begin(c *Command) (ok bool) {
+func (s *session) begin(ctx context.Context, c *Command) (ok bool) {
 	if s.sent.Size > 0 && !s.takePayload(c) {
 		return false
 	}
@@ -41,6 +41,7 @@ func (s *session) begin(c *Command) (ok bool) {
 	io.WriteString(s.ch.Stderr(), line)
 	s.host.lab.supervised.Store(s.sent.Nonce, s)
 	if s.sent.Spec.Stdin || s.sent.Spec.TTY {
+		s.endInput(ctx, c)
 		return true
 	}
 	in := c.Stdin
@@ -55,6 +56,22 @@ func (s *session) begin(c *Command) (ok bool) {
 		}
 	}()
 	return true
+}
+
+// endInput has the command's input end with ctx, so that what reads it can be
+// ended while the channel is open.
+func (s *session) endInput(ctx context.Context, c *Command) {
+	from := c.Stdin
+	r, w := io.Pipe()
+	c.Stdin = r
+	context.AfterFunc(ctx, func() { w.Close() })
+	s.input = r
+	s.host.lab.running.Add(1)
+	go func() { // until the channel is closed
+		defer s.host.lab.running.Done()
+		io.Copy(w, from)
+		w.Close()
+	}()
 }
 
 // takePayload reads variables, which become part of the command's environment,
@@ -84,6 +101,9 @@ func (s *session) takePayload(c *Command) (ok bool) {
 
 // finish tells how the command was ended, if it was.
 func (s *session) finish() {
+	if s.input != nil {
+		s.input.Close()
+	}
 	if s.asked.Load() {
 		io.WriteString(s.ch.Stderr(), s.sent.Ends(remote.Report{}))
 	}
