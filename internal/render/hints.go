@@ -12,6 +12,7 @@ import (
 var hints = map[string]string{
 	"dns":                 "names that do not resolve: `fleet hosts HOST --output json` shows the address that is used; set address in hosts.yaml if the name is not in DNS",
 	"refused":             "connection refused: nothing listens on that port, or a firewall rejects; -p or port in hosts.yaml sets another port",
+	"refused/banner":      "the port takes connections and drops them at once: look at sshd's log on the host (a server that cannot start a session, hosts.deny), or it is no SSH port",
 	"no_route":            "no route: the network of these hosts is down, or they are reached by a jump host only",
 	"timeout/dns":         "the resolver is slow or silent: set address in hosts.yaml to do without it",
 	"timeout/tcp":         "no answer at all: the host is down or a firewall drops packets; --connect-timeout gives it longer",
@@ -60,6 +61,8 @@ var hints = map[string]string{
 	"unsafe":              "what was refused is told above; --exclude leaves it out, and --links skip leaves out links",
 	"max_delete":          "--dry-run shows what would be deleted; --max-delete N allows more",
 	"protocol":            "what answers there does not speak SSH as it should: is it the right port? -p or port in hosts.yaml sets another",
+	"protocol/channel":    "what these hosts answer is not what they were asked for: a login file that writes to every session, or a subsystem that is something else; 'fleet doctor HOST' looks",
+	"protocol/transfer":   "what these hosts answer is no file transfer: a login file that writes to every session, or a server that ended in the middle; 'fleet doctor HOST' looks",
 	"unkilled":            "kill unconfirmed: fleet did not see the command end on the host, so that it may still run: look there before you repeat it",
 	"internal":            "a fault of fleet itself: please report it with the text above",
 }

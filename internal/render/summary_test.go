@@ -77,6 +77,10 @@ func TestHintsCoverKinds(t *testing.T) {
 			stages = constants(t, "Stage")
 		case "permission", "not_found":
 			stages = []string{"", "command", "transfer"}
+		case "refused":
+			stages = []string{"tcp", "banner"}
+		case "protocol":
+			stages = []string{"banner", "kex", "channel", "transfer"}
 		case "conn_lost":
 			stages = append(constants(t, "Stage"), "")
 		}
@@ -103,6 +107,26 @@ func TestHintForEarlyEnd(t *testing.T) {
 	} {
 		if got := strings.Contains(Hint(scheduler.KindConnLost, stage), "nothing ran"); got != early {
 			t.Errorf("connection lost in stage %q: told that nothing ran: %v", stage, got)
+		}
+	}
+}
+
+// What one stage says of a kind is not told of another.
+func TestHintIsOfItsStage(t *testing.T) {
+	for _, c := range []struct {
+		kind        scheduler.Kind
+		right, left scheduler.Stage
+		words       string
+	}{
+		{scheduler.KindRefused, scheduler.StageTCP, scheduler.StageBanner, "nothing listens"},
+		{scheduler.KindProtocol, scheduler.StageBanner, scheduler.StageChannel, "right port"},
+		{scheduler.KindProtocol, scheduler.StageKex, scheduler.StageTransfer, "right port"},
+	} {
+		if h := Hint(c.kind, c.right); !strings.Contains(h, c.words) {
+			t.Errorf("%s in %s: %q", c.kind, c.right, h)
+		}
+		if h := Hint(c.kind, c.left); h == "" || strings.Contains(h, c.words) {
+			t.Errorf("%s in %s: %q", c.kind, c.left, h)
 		}
 	}
 }
