@@ -170,7 +170,7 @@ func planText(e *env, req *engine.Request, all []planned) string {
 		for line := range strings.Lines(p.Command + "\n") {
 			b.WriteString("    " + safe(line))
 		}
-		if p.Script != nil {
+		if p.Script != nil && i == 0 { // it is the same for all
 			p.Script.write(&b, safe)
 		}
 	}
