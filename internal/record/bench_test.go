@@ -55,6 +55,10 @@ func BenchmarkLong(b *testing.B) {
 	for i := range names {
 		names[i] = fmt.Sprintf("host%03d", i)
 	}
+	var log []byte
+	for line := uint32(1); len(log) < size+hosts*97; line++ {
+		log = fmt.Appendf(log, "%07d a line of a log, as it is %x\n", line, line*2654435761)
+	}
 	for _, same := range []bool{false, true} {
 		b.Run(fmt.Sprintf("same=%v", same), func(b *testing.B) {
 			b.SetBytes(hosts * size)
@@ -64,16 +68,13 @@ func BenchmarkLong(b *testing.B) {
 				var writing sync.WaitGroup
 				for i, name := range names {
 					rec.Started(name, time.Now())
+					text := log[:size]
+					if !same {
+						text = log[i*97:][:size]
+					}
 					writing.Go(func() {
-						line := 0
-						for text := make([]byte, 0, write+100); line < size/40; text = text[:0] {
-							for ; len(text) < write; line++ {
-								text = fmt.Appendf(text, "%07d a line of a log, as it is\n", line)
-								if !same {
-									text = fmt.Appendf(text, "%x", line*i*7919)
-								}
-							}
-							rec.Output(event.Output{Host: name, Stream: event.Stdout, Data: text, Time: time.Now()})
+						for n := 0; n < size; n += write {
+							rec.Output(event.Output{Host: name, Stream: event.Stdout, Data: text[n:min(n+write, size)], Time: time.Now()})
 						}
 					})
 				}

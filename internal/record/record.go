@@ -2,7 +2,7 @@
 // SQLite file that belongs to one user.
 //
 // A [Recorder] takes the events of one run (recorder.go), and all that its hosts
-// write (tape.go). A goroutine of its own writes them, many in one transaction
+// write (tape.go, recent.go). A goroutine of its own writes them, many in one transaction
 // (writer.go, rows.go, outputs.go), so that the run does not wait for the disk, but
 // for one rule, which [Recorder.Begun] keeps: no host is sent its command before
 // the file durably says that it was begun. So what a crash leaves behind can be

@@ -75,6 +75,7 @@ type Recorder struct {
 	lifeOf atomic.Pointer[life] // the writer's, once there is one
 
 	stored  sums
+	recent  *recent
 	pending atomic.Int64 // bytes of output that wait for the writer
 	tailDue atomic.Int64 // when tails are looked at: nanoseconds since 1970; 0: there are none
 
@@ -159,7 +160,7 @@ func New(cfg Config) *Recorder {
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 		places: map[string]*place{}, changed: make(chan struct{}), freed: make(chan struct{}), ready: make(chan struct{}),
 		opened: make(chan struct{}), broken: make(chan struct{}),
-		warned: map[string]bool{},
+		warned: map[string]bool{}, recent: newRecent(),
 	}
 	go r.write()
 	return r

@@ -79,7 +79,8 @@ type piece struct {
 	forget bool  // all that came of this tape was of an earlier try
 	sum    [sha256.Size]byte
 	coding int
-	data   []byte // nil if the store has that content
+	data   []byte // nil if the store has that content; of several pieces, perhaps
+	fresh  int64  // bytes that are held for this piece and no other
 }
 
 // sums are contents that are in the store for as long as the run lasts, some of
@@ -262,15 +263,17 @@ func (t *tape) tell(p []byte) {
 // full hands a piece to the writer. The caller holds mu.
 func (t *tape) full() {
 	if t.stop.Load() == going {
-		p := piece{of: t, at: t.begin, size: len(t.held), sum: sha256.Sum256(t.held)}
+		c := t.rec.recent.of(t.held)
+		p := piece{of: t, at: t.begin, size: len(t.held), sum: c.sum}
 		if t.sums == nil {
 			t.sums = sha256.New()
 			t.sums.Write([]byte("pieces\n")) // so that it is no content's
 		}
 		t.sums.Write(p.sum[:])
 		if !t.rec.stored.has(p.sum) { // most work is in what is new
-			if p.coding, p.data = squeeze(t.held); p.coding == plain {
-				t.held = nil // it is the piece's now
+			first := false
+			if p.coding, p.data, first = c.squeezed(); first {
+				p.fresh = int64(len(p.data))
 			}
 		}
 		t.rec.addPiece(p)
@@ -307,6 +310,7 @@ func (t *tape) tail(before time.Time) (p piece, ok, young bool) {
 		return p, false, true
 	}
 	p = piece{of: t, tail: true, at: t.begin + int64(t.flushed), data: bytes.Clone(t.held[t.flushed:])}
+	p.fresh = int64(len(p.data))
 	t.flushed = len(t.held)
 	return p, true, false
 }
@@ -314,7 +318,7 @@ func (t *tape) tail(before time.Time) (p piece, ok, young bool) {
 // addPiece queues a piece. One that comes though the writer is hopelessly behind
 // ends its tape.
 func (r *Recorder) addPiece(p piece) {
-	n := int64(len(p.data))
+	n := p.fresh
 	if r.pending.Add(n) > 2*mostPending && !p.forget {
 		r.pending.Add(-n)
 		p.of.stop.Store(faulty)

@@ -312,11 +312,8 @@ func (b *batch) bare() batch {
 	return bare
 }
 
-// buffers are those of its outputs.
+// buffers are those of its outputs that nobody else has.
 func (b *batch) buffers() (list [][]byte) {
-	for _, p := range b.pieces {
-		list = append(list, p.data)
-	}
 	for _, res := range b.results {
 		for _, t := range res.tapes {
 			if t != nil && cap(t.held) == pieceSize {
@@ -330,7 +327,7 @@ func (b *batch) buffers() (list [][]byte) {
 // size is how many bytes of output a batch holds.
 func (b *batch) size() (n int64) {
 	for _, p := range b.pieces {
-		n += int64(len(p.data))
+		n += p.fresh
 	}
 	for _, res := range b.results {
 		for _, t := range res.tapes {
