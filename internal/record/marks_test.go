@@ -64,3 +64,44 @@ func TestBatchesAndGates(t *testing.T) {
 		t.Errorf("%d rows are left of a run that is gone, %v", left, err)
 	}
 }
+
+// TestHalted records what is done after a halt, as it begins and as it has ended,
+// of a run with batches and of one without.
+func TestHalted(t *testing.T) {
+	const canary = "c4n4ry-s3cret"
+	secrets := &redact.Set{}
+	secrets.Add([]byte(canary))
+	for _, batches := range []int{0, 2} {
+		dir := t.TempDir()
+		tp := taping(t, Config{Dir: dir, Secrets: secrets}, "a", "b")
+		for n := range batches {
+			tp.Mark(event.Mark{Kind: event.BatchBegan, Batch: n + 1, Batches: batches, Hosts: []string{"a", "b"}[n : n+1], Time: time.Now()})
+			tp.Mark(event.Mark{Kind: event.GateEnded, Batch: n + 1, Batches: batches, Gate: event.GatePause, Text: "1s", Time: time.Now()})
+		}
+		tp.begin("a")
+		tp.end("a", scheduler.Failed, "")
+		tp.finish()
+		s := reopened(t, dir)
+		last := func() event.Mark {
+			marks, err := s.Marks(context.Background(), find(t, s, tp.id))
+			if err != nil || len(marks) != batches*3+2 || marks[len(marks)-2].Kind != event.GateBegan {
+				t.Fatalf("%+v, %v", marks, err)
+			}
+			return marks[len(marks)-1]
+		}
+		m := event.Mark{Kind: event.GateBegan, Gate: event.GateHalt, Text: "tell " + canary, Time: time.Now()}
+		if err := tp.Halted(context.Background(), tp.id, m); err != nil {
+			t.Fatal(err)
+		}
+		if got := last(); got.Gate != event.GateHalt || got.Cause == nil || got.Cause.Kind != scheduler.KindInternal {
+			t.Errorf("while it is under way: %+v", got)
+		}
+		m.Kind, m.Output, m.Took = event.GateEnded, []byte("told with "+canary+"\n"), time.Second
+		if err := tp.Halted(context.Background(), tp.id, m); err != nil {
+			t.Fatal(err)
+		}
+		if got := last(); got.Text != "tell "+redact.Mark || string(got.Output) != "told with "+redact.Mark+"\n" || got.Cause != nil || got.Took != time.Second {
+			t.Errorf("at the end: %+v", got)
+		}
+	}
+}

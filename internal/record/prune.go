@@ -119,6 +119,7 @@ func (s *Store) Shrink(ctx context.Context) error {
 		if free == 0 || free == before {
 			return nil
 		}
+		began := time.Now()
 		before = free
 		rows, err := s.db.QueryContext(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", pages))
 		if err != nil {
@@ -127,6 +128,9 @@ func (s *Store) Shrink(ctx context.Context) error {
 		for rows.Next() {
 		}
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return reading(err)
+		}
+		if err := s.giveWay(ctx, time.Since(began)); err != nil {
 			return reading(err)
 		}
 	}
@@ -142,13 +146,37 @@ func (s *Store) Delete(ctx context.Context, run *Run) error {
 	if run.Running() {
 		return fmt.Errorf("run %s is running", run.ID)
 	}
-	for more := true; more; {
-		var err error
-		if more, err = s.deleteSome(ctx, run.seq); err != nil {
+	for {
+		began := time.Now()
+		more, err := s.deleteSome(ctx, run.seq)
+		if err == nil && more {
+			err = s.giveWay(ctx, time.Since(began))
+		}
+		if err != nil || !more {
 			return reading(err)
 		}
 	}
-	return nil
+}
+
+// giveWay leaves the store to runs that are under way for as long as it was held:
+// SQLite has those that wait look again from time to time, and does not queue them.
+func (s *Store) giveWay(ctx context.Context, held time.Duration) error {
+	var one int
+	err := s.db.QueryRowContext(ctx, "SELECT 1 FROM runs WHERE ended IS NULL LIMIT 1").Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pause := time.NewTimer(held)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // deleteSome lets go of some hosts of a run, and of the run after the last of them.

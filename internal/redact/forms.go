@@ -42,8 +42,8 @@ func formsOf(secret []byte) [][]byte {
 
 // base64Forms are the characters that stand for the secret wherever it lies in
 // what was encoded: three alignments, less the characters that its neighbours
-// have a part in (RFC 4648, sections 4 and 5). Fewer than four would be found in
-// any text.
+// have a part in (RFC 4648, sections 4 and 5), and where the secret stands at the
+// beginning also in lines. Fewer than four would be found in any text.
 func base64Forms(secret []byte) (list [][]byte) {
 	for before := range 3 {
 		whole := (before + len(secret)) / 3 * 3 // bytes in groups that the secret ends
@@ -59,8 +59,24 @@ func base64Forms(secret []byte) (list [][]byte) {
 			continue
 		}
 		list = append(list, []byte(text), []byte(strings.NewReplacer("+", "-", "/", "_").Replace(text)))
+		if before > 0 {
+			continue // only of what begins with the secret it is known where lines end
+		}
+		for _, columns := range []int{64, 76} { // openssl, PEM; base64(1), MIME
+			if len(text) > columns {
+				list = append(list, wrapped(text, columns, "\n"), wrapped(text, columns, "\r\n"))
+			}
+		}
 	}
 	return list
+}
+
+// wrapped is text in lines of so many columns.
+func wrapped(text string, columns int, end string) (lines []byte) {
+	for ; len(text) > columns; text = text[columns:] {
+		lines = append(append(lines, text[:columns]...), end...)
+	}
+	return append(lines, text...)
 }
 
 // lowerEscapes writes %2F as %2f.

@@ -80,6 +80,24 @@ func TestBase64(t *testing.T) {
 	}
 }
 
+// TestBase64Lines asks base64(1) how it writes a file that is a long secret.
+func TestBase64Lines(t *testing.T) {
+	secret := strings.Repeat("-a line of a key-\n", 20)
+	var s Set
+	s.Add([]byte(secret))
+	for _, command := range []string{"base64", "base64 -w 64", "base64 | sed 's/$/\r/'", "head -c -1 | base64"} {
+		c := exec.Command("sh", "-c", command)
+		c.Stdin = strings.NewReader(secret)
+		out, err := c.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.String(string(out)); !strings.HasPrefix(got, Mark) || len(got) > len(Mark)+8 {
+			t.Errorf("%s: %q", command, got)
+		}
+	}
+}
+
 // TestManySecrets looks for more secrets than are looked for one by one, and
 // wants the same as for few.
 func TestManySecrets(t *testing.T) {
