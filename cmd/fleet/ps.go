@@ -199,11 +199,10 @@ func otherWay(pid int, run *record.Run) string {
 
 // awaitEnd waits until a run has ended.
 func awaitEnd(ctx context.Context, s *record.Store, run *record.Run, limit time.Duration) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	for {
+		began := time.Now()
 		if err := s.Refresh(ctx, run); err != nil {
 			return err
 		}
@@ -211,7 +210,7 @@ func awaitEnd(ctx context.Context, s *record.Store, run *record.Run, limit time.
 			return nil
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(max(50*time.Millisecond, 5*time.Since(began))): // a large run is not looked at all the time
 		case <-late.C:
 			return &fault{code: exitInternal, err: fmt.Errorf("run %s: asked to stop, and goes on after %v", record.ShortID(run.ID), limit),
 				hints: []string{"--now does not wait for its commands to end"}}

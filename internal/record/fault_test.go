@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -318,5 +319,55 @@ func TestEndComesLast(t *testing.T) {
 	}
 	if b, _ := r.take(); len(b.results) != 1 || b.end == nil {
 		t.Errorf("%d results with the end %v", len(b.results), b.end)
+	}
+}
+
+// TestDamagedRow has a row of a run damaged, and an output of another: the other
+// rows are there, and what is damaged is said.
+func TestDamagedRow(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		tp := taping(t, Config{Dir: dir, Argv: []string{"run"}}, "a")
+		tp.begin("a")
+		tp.end("a", scheduler.OK, strings.Repeat("long ", 1000))
+		tp.finish()
+	}
+	s := reopened(t, dir)
+	if _, err := s.db.Exec("UPDATE runs SET argv = x'ff00' WHERE seq = 1; UPDATE outputs SET data = substr(data, 1, 5)"); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := s.Runs(context.Background(), Filter{})
+	if err != nil || len(runs) != 2 || runs[0].Missing != "" || runs[1].Missing != damagedText || runs[1].Hosts != 1 {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	err = s.Results(context.Background(), runs[0], 0, func(r *Result) error {
+		return s.Output(context.Background(), r.Stdout, io.Discard)
+	})
+	var way *hinted
+	if !errors.As(err, &way) || way.Hint() != damagedHint {
+		t.Errorf("of a damaged output it is told: %v", err)
+	}
+}
+
+// TestGoneMeanwhile lets go of a run that somebody is looking at.
+func TestGoneMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	tp := taping(t, Config{Dir: dir}, "a")
+	tp.begin("a")
+	tp.end("a", scheduler.OK, "text")
+	tp.finish()
+	s := reopened(t, dir)
+	run := find(t, s, tp.id)
+	err := s.Results(context.Background(), run, 0, func(r *Result) error {
+		if err := s.Delete(context.Background(), run); err != nil {
+			t.Error(err)
+		}
+		return s.Output(context.Background(), r.Stdout, io.Discard)
+	})
+	if err == nil || !strings.Contains(err.Error(), "let go of meanwhile") {
+		t.Error(err)
+	}
+	if err := s.Refresh(context.Background(), run); !errors.Is(err, ErrNoRun) {
+		t.Error(err)
 	}
 }

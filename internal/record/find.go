@@ -119,6 +119,9 @@ func (s *Store) Select(ctx context.Context, run *Run, which Which) ([]string, er
 		if err := rows.Scan(&pos); err != nil {
 			return nil, reading(err)
 		}
+		if pos >= len(names) {
+			return nil, &hinted{fmt.Errorf("read record: host %d of %d", pos+1, len(names)), damagedHint}
+		}
 		list = append(list, names[pos])
 	}
 	return list, reading(rows.Err())

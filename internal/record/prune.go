@@ -210,7 +210,7 @@ func (s *Store) deleteSome(ctx context.Context, seq int64) (more bool, err error
 		}
 		return true, tx.Commit()
 	}
-	for _, table := range []string{"results", "begun", "notes", "batches", "gates"} {
+	for _, table := range []string{"results", "partial", "begun", "notes", "batches", "gates"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE run = ?", seq); err != nil {
 			return false, err
 		}

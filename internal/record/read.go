@@ -2,10 +2,12 @@ package record
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -103,9 +105,15 @@ func scanRun(row interface{ Scan(...any) error }) (*Run, error) {
 	if ended.Valid {
 		r.Ended = timeOf(ended.Int64)
 	}
-	return &r, errors.Join(json.Unmarshal([]byte(argv), &r.Argv), json.Unmarshal([]byte(environ), &r.Environ), json.Unmarshal([]byte(counts), &r.Counts),
-		moreOfSummaries.into(&r.summary, more.String))
+	if errors.Join(json.Unmarshal([]byte(argv), &r.Argv), json.Unmarshal([]byte(environ), &r.Environ), json.Unmarshal([]byte(counts), &r.Counts),
+		moreOfSummaries.into(&r.summary, more.String)) != nil {
+		r.Missing = damagedText // one run must not hide all others
+	}
+	return &r, nil
 }
+
+// damagedText is what is missing of a run whose row cannot be read to its end.
+const damagedText = "some of this, as the record is damaged"
 
 // Summary is how a run ended, as it was told then.
 func (r *Run) Summary() event.Summary {
@@ -119,6 +127,9 @@ func (r *Run) Summary() event.Summary {
 // has died. Counts are of the hosts that have a result.
 func (s *Store) Refresh(ctx context.Context, run *Run) error {
 	fresh, err := scanRun(s.db.QueryRowContext(ctx, "SELECT "+runColumns+" FROM runs WHERE seq = ?", run.seq))
+	if errors.Is(err, sql.ErrNoRows) {
+		return noRun{fmt.Errorf("run %s was let go of meanwhile", run.ID)}
+	}
 	if err != nil {
 		return reading(err)
 	}
@@ -247,7 +258,11 @@ func scanResult(row *sql.Rows) (*Result, error) {
 func (s *Store) Output(ctx context.Context, id int64, dst io.Writer) error {
 	var coding int
 	var data []byte
-	if err := s.db.QueryRowContext(ctx, "SELECT coding, data FROM outputs WHERE id = ?", id).Scan(&coding, &data); err != nil {
+	err := s.db.QueryRowContext(ctx, "SELECT coding, data FROM outputs WHERE id = ?", id).Scan(&coding, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read record: an output was let go of meanwhile: %w", err)
+	}
+	if err != nil {
 		return reading(err)
 	}
 	if coding == list {
@@ -325,10 +340,15 @@ func (s *Store) outputs(ctx context.Context, packed []byte, dst io.Writer) error
 	return nil
 }
 
+// expandTo writes what data hold to dst, whose error it returns as it is.
 func expandTo(dst io.Writer, coding int, data []byte) error {
 	r, err := expand(coding, data)
 	if err == nil {
 		_, err = io.Copy(dst, r)
+	}
+	var corrupt flate.CorruptInputError
+	if errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &hinted{fmt.Errorf("read record: an output: %w", err), damagedHint}
 	}
 	return err
 }

@@ -170,12 +170,15 @@ func (s *Store) version(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// damagedHint says what to do with a damaged store.
+const damagedHint = "the record is damaged: move fleet.db and the files beside it away from $XDG_STATE_HOME/fleet, else ~/.local/state/fleet, and a new one is made"
+
 // advised adds the way out to an error of SQLite, where there is one.
 func advised(err error) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "not a database"), strings.Contains(text, "malformed"):
-		return &hinted{err, "the file is damaged: move it away, and a new one is made"}
+		return &hinted{err, damagedHint}
 	case strings.Contains(text, "disk is full"):
 		return &hinted{err, "no room is left where the record is; $XDG_STATE_HOME may name another place"}
 	case strings.Contains(text, "database is locked"):
