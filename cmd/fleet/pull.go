@@ -11,7 +11,6 @@ import (
 	"fleet/internal/engine"
 	"fleet/internal/event"
 	"fleet/internal/transfer"
-	"fleet/inventory"
 )
 
 type pullOptions struct {
@@ -71,35 +70,12 @@ func (o *pullOptions) declareOwn(fs *pflag.FlagSet) {
 	fs.Var(&o.maxBytes, "max-bytes", "most that may come from one host, `SIZE` as 512M, 2G")
 }
 
-func runPull(ctx context.Context, e *env, o *pullOptions, args []string) (err error) {
-	if done, err := o.record.detached(e); done || err != nil {
-		return err
-	}
-	pattern, sources, dir, err := splitTransferArgs("pull", "DSTDIR", args)
-	if err != nil {
-		return err
-	}
-	on, err := o.choose(e, pattern)
-	if err != nil {
-		return err
-	}
-	sink, err := o.show.sink(e)
-	if err != nil {
-		return err
-	}
-	defer floorHeap()()
-	stop := catchInterrupts()
-	defer stop.release()
-	work, done, err := o.work(on.hosts, sources, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return o.carry(ctx, e, on, transferTitle("pull", args[1:]), work, sink, stop)
+func runPull(ctx context.Context, e *env, o *pullOptions, args []string) error {
+	return o.run(ctx, e, "pull", "DSTDIR", args, o.work)
 }
 
 // work opens the destination. What is done in the end is for the caller.
-func (o *pullOptions) work(hosts []*inventory.Host, sources []string, dir string) (work *engine.Work, done func() error, err error) {
+func (o *pullOptions) work(t *errand) (work *engine.Work, done func() error, err error) {
 	filter, links, err := o.filter()
 	if err != nil {
 		return nil, nil, err
@@ -116,12 +92,12 @@ func (o *pullOptions) work(hosts []*inventory.Host, sources []string, dir string
 		return nil, nil, usage(errors.New("--keep-owners: only root can give files to others"), "without it all that comes is yours")
 	}
 	p := &transfer.Pull{
-		Sources: sources, Dir: dir, Flat: o.flat, Links: links, Filter: filter,
+		Sources: t.sources, Dir: t.dst, Flat: o.flat, Links: links, Filter: filter,
 		Bandwidth: o.bandwidth.bandwidth(), Checksum: o.checksum, NoVerify: o.noVerify, DryRun: o.dryRun, Verbose: o.show.verbose > 0,
 		Delete: o.delete, MaxDelete: o.maxDelete, Owners: o.keepOwners,
 		MaxEntries: o.maxEntries, MaxDepth: o.maxDepth, MaxBytes: o.maxBytes.bytes,
 	}
-	if err := p.Prepare(hosts); err != nil {
+	if err := p.Prepare(t.hosts); err != nil {
 		return nil, nil, usage(err)
 	}
 	work = &engine.Work{What: "pull", Become: true, Do: func(ctx context.Context, j engine.Job) (*event.Transfer, error) {

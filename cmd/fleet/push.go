@@ -10,7 +10,6 @@ import (
 	"fleet/internal/engine"
 	"fleet/internal/event"
 	"fleet/internal/transfer"
-	"fleet/inventory"
 )
 
 type pushOptions struct {
@@ -78,35 +77,12 @@ func (o *pushOptions) declareOwn(fs *pflag.FlagSet) {
 	o.spread.declare(fs)
 }
 
-func runPush(ctx context.Context, e *env, o *pushOptions, args []string) (err error) {
-	if done, err := o.record.detached(e); done || err != nil {
-		return err
-	}
-	pattern, sources, dst, err := splitTransferArgs("push", "DST", args)
-	if err != nil {
-		return err
-	}
-	on, err := o.choose(e, pattern)
-	if err != nil {
-		return err
-	}
-	sink, err := o.show.sink(e)
-	if err != nil {
-		return err
-	}
-	defer floorHeap()()
-	stop := catchInterrupts()
-	defer stop.release()
-	work, done, err := o.work(ctx, e, sink, stop, on.hosts, sources, dst)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, done()) }()
-	return o.carry(ctx, e, on, transferTitle("push", args[1:]), work, sink, stop)
+func runPush(ctx context.Context, e *env, o *pushOptions, args []string) error {
+	return o.run(ctx, e, "push", "DST", args, func(t *errand) (*engine.Work, func() error, error) { return o.work(ctx, e, t) })
 }
 
 // work reads the sources for the hosts. What is done in the end is for the caller.
-func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrupts, hosts []*inventory.Host, sources []string, dst string) (work *engine.Work, done func() error, err error) {
+func (o *pushOptions) work(ctx context.Context, e *env, t *errand) (work *engine.Work, done func() error, err error) {
 	filter, links, err := o.filter()
 	if err != nil {
 		return nil, nil, err
@@ -118,17 +94,17 @@ func (o *pushOptions) work(ctx context.Context, e *env, on noter, stop *interrup
 	if err != nil {
 		return nil, nil, err
 	}
-	if spread != nil && o.dryRun && len(hosts) > spread.Seeds {
-		on.Note(spreadNote(spread, len(hosts)))
+	if spread != nil && o.dryRun && len(t.hosts) > spread.Seeds {
+		t.on.Note(spreadNote(spread, len(t.hosts)))
 	}
 	p := &transfer.Push{
-		Sources: sources, Dst: dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
+		Sources: t.sources, Dst: t.dst, Stdin: e.stdin, Links: links, Filter: filter, Template: o.template,
 		Owner: o.owner, Group: o.group, Delete: o.delete || o.atomicDir, MaxDelete: o.maxDelete,
 		Mode: o.mode.Mode, Backup: o.backup, AtomicDir: o.atomicDir, Sync: o.sync, Checksum: o.checksum, NoVerify: o.noVerify,
 		Bandwidth: o.bandwidth.bandwidth(), Spread: spread, DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
-		Warn: func(text string) { on.Note("fleet: warning: " + text) },
+		Warn: func(text string) { t.on.Note("fleet: warning: " + text) },
 	}
-	err = untilStopped(ctx, stop, func(ctx context.Context) error { return p.Prepare(ctx, hosts) })
+	err = untilStopped(ctx, t.stop, func(ctx context.Context) error { return p.Prepare(ctx, t.hosts) })
 	if err != nil && !errors.Is(err, errInterrupted) {
 		err = usage(err)
 	}

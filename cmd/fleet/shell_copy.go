@@ -48,7 +48,7 @@ func (b *broadcast) copies(ctx context.Context, a shell.Copy) (int, error) {
 	if a.Push {
 		push.show.verbose = b.o.show.verbose
 		err = b.guarded(stop, func() (err error) {
-			work, done, err = push.work(ctx, b.e, &b.voice, stop, hosts, sources, b.session.At(dst))
+			work, done, err = push.work(ctx, b.e, &errand{hosts, sources, b.session.At(dst), &b.voice, stop})
 			return err
 		})
 	} else {
@@ -56,7 +56,7 @@ func (b *broadcast) copies(ctx context.Context, a shell.Copy) (int, error) {
 		for i, s := range sources {
 			sources[i] = b.session.At(s)
 		}
-		work, done, err = pull.work(hosts, sources, dst)
+		work, done, err = pull.work(&errand{hosts, sources, dst, &b.voice, stop})
 	}
 	if err != nil {
 		return 0, err

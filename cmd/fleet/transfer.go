@@ -95,6 +95,44 @@ func (f *transferFlags) choose(e *env, pattern string) (chosen, error) {
 	return chosen{inv, pattern, hosts}, nil
 }
 
+// errand is what push or pull is asked to do on hosts.
+type errand struct {
+	hosts   []*inventory.Host
+	sources []string
+	dst     string
+	on      noter // told of what is not copied
+	stop    *interrupts
+}
+
+// run does what the command is asked for: prepare makes work of that, and gives
+// what is to be done in the end. The last argument is called last in hints.
+func (f *transferFlags) run(ctx context.Context, e *env, command, last string, args []string, prepare func(*errand) (*engine.Work, func() error, error)) (err error) {
+	if done, err := f.record.detached(e); done || err != nil {
+		return err
+	}
+	pattern, sources, dst, err := splitTransferArgs(command, last, args)
+	if err != nil {
+		return err
+	}
+	on, err := f.choose(e, pattern)
+	if err != nil {
+		return err
+	}
+	sink, err := f.show.sink(e)
+	if err != nil {
+		return err
+	}
+	defer floorHeap()()
+	stop := catchInterrupts()
+	defer stop.release()
+	work, done, err := prepare(&errand{on.hosts, sources, dst, sink, stop})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	return f.carry(ctx, e, on, transferTitle(command, args[1:]), work, sink, stop)
+}
+
 // carry does work on the hosts, as fleet run does a command.
 func (f *transferFlags) carry(ctx context.Context, e *env, on chosen, title string, work *engine.Work, sink render.Sink, stop *interrupts) error {
 	req := engine.Request{
