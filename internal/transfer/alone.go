@@ -181,15 +181,15 @@ func (d *pushing) ownerNumbers(ctx context.Context, e *Entry) (uid, gid *int, er
 	if d.far.sftp != nil {
 		return d.far.numbers(ctx, owner, group)
 	}
-	var said strings.Builder
-	res, err := d.far.script(ctx, nonce(), numbersScript, []string{owner, group}, nil, &said)
+	said := &firstBytes{most: maxSaid}
+	res, err := d.far.script(ctx, nonce(), numbersScript, []string{owner, group}, nil, said)
 	if err != nil {
 		return nil, nil, err
 	}
 	if res.code != 0 {
 		return nil, nil, complaint(stages["owner"], d.plan.base, res.stderr, ended(res))
 	}
-	u, g, _ := strings.Cut(strings.TrimSpace(said.String()), ",")
+	u, g, _ := strings.Cut(strings.TrimSpace(string(said.kept)), ",")
 	number := func(s string) *int {
 		var n int
 		if _, err := fmt.Sscanf(s, "%d", &n); err != nil {

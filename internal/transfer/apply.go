@@ -14,12 +14,14 @@ const stagePrefix = ".fleet-stage."
 
 // enterStage goes to the folder $base and makes the stage $t there, which nobody
 // else can enter: made anew, and removed when the script ends. So are the stages
-// of scripts that were not left that chance, such as by a host that went down.
+// of scripts that were not left that chance, such as by a host that went down; of
+// this host's, as others may use the folder, too, and its processes are not theirs.
 // die tells where it failed.
 const enterStage = `case $base in /*) ;; *) base=./$base ;; esac
 cd "$base" || die cd
+h=$(uname -n 2>/dev/null)
 for s in .fleet-stage.*/pid; do
-	[ -f "$s" ] && read p <"$s" && [ -n "$p" ] && ! kill -0 "$p" 2>/dev/null && [ ! -d "/proc/$p" ] && rm -rf -- "${s%/pid}"
+	[ -f "$s" ] && read p on <"$s" && [ -n "$p" ] && [ "${on:-$h}" = "$h" ] && ! kill -0 "$p" 2>/dev/null && [ ! -d "/proc/$p" ] && rm -rf -- "${s%/pid}"
 done
 t=.fleet-stage.$n
 w=$PWD
@@ -27,7 +29,7 @@ clean() { cd "$w" && { chmod -R u+rwX "$t" 2>/dev/null; rm -rf -- "$t"; }; }
 trap clean EXIT
 trap 'exit 4' HUP INT TERM PIPE
 mkdir -- "$t" || die stage
-echo $$ >"$t/pid" || die stage
+echo "$$ $h" >"$t/pid" || die stage
 `
 
 // keepWord is the word k, which keeps what has the names that follow under these
@@ -69,16 +71,17 @@ cd .. || die stage
 ` + keepWord + `r() { rm -rf -- "$@" || die delete; }
 m() { d=$1; shift; mv -f -- "$@" "$d/" || die move; }
 as() { mv -f -- "$1" "$2" || die move; }
-x() {
+x() { keep=$1 old=$t/t/$2; shift
 	[ ! -L "$1" ] || { printf '%s: is a link: only folders can be exchanged\n' "$1" >&2; die move; }
-	if [ ! -e "$1" ]; then mv -- "$t/t/$1" "$1" || die move
-	elif mv --exchange -T -- "$t/t/$1" "$1" 2>/dev/null; then :
-	else
-		mv -- "$1" "$t/old" || die move
-		mv -- "$t/t/$1" "$1" || { mv -- "$t/old" "$1"; die move; }
-		rm -rf -- "$t/old"
+	if [ ! -e "$1" ]; then mv -- "$t/t/$1" "$1" || die move; return; fi
+	mv --exchange -T -- "$t/t/$1" "$1" 2>/dev/null || {
+		old=$t/old
+		mv -- "$1" "$old" || die move
+		mv -- "$t/t/$1" "$1" || { mv -- "$old" "$1"; die move; }
 		echo gap
-	fi; }
+	}
+	if [ "$keep" = keep ]; then rm -rf -- "$1~" && mv -- "$old" "$1~" || die backup
+	else rm -rf -- "$old"; fi; }
 c() { z=$1; shift; chmod "$z" -- "$@" || die mode; }
 o() { z=$1; shift; chown -h "$z" -- "$@" || die owner; }
 u() { z=$1 d=$2; shift 2
@@ -102,7 +105,7 @@ const (
 	toKeep     = "k" // keep what has the name, with "~"
 	toRemove   = "r"
 	toMove     = "m" // from the stage into the folder of the argument
-	toExchange = "x" // a folder of the stage for the one that is there
+	toExchange = "x" // a folder of the stage for the one that is there, which is kept with "~" or dropped
 	toChmod    = "c"
 	toChown    = "o"
 	toTouch    = "u"
@@ -210,7 +213,7 @@ func (p *Push) moves(a *steps, pl *plan, isNew map[string]bool) {
 			continue
 		}
 		if slices.Contains(pl.exchange, ch.Path) {
-			a.add(step{verb: toExchange, names: []string{ch.Path}})
+			a.add(step{verb: toExchange, arg: p.replaced(), names: []string{ch.Path}})
 			continue
 		}
 		if into[dir] == nil {
@@ -221,6 +224,17 @@ func (p *Push) moves(a *steps, pl *plan, isNew map[string]bool) {
 	for _, dir := range order {
 		a.add(step{verb: toMove, arg: "./" + dir, staged: true, names: into[dir]})
 	}
+}
+
+// keepReplaced is the word that has a folder kept for which another is exchanged.
+const keepReplaced = "keep"
+
+// replaced says what becomes of such folders.
+func (p *Push) replaced() string {
+	if p.Backup {
+		return keepReplaced
+	}
+	return "drop"
 }
 
 // metadata sets modes, owners and times of what was not sent, and of folders

@@ -3,6 +3,7 @@ package transfer
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +27,7 @@ type digests struct {
 func (d *digests) get(e *Entry) (digest, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	sum, ok := d.list[e]
+	sum, ok := d.list[e.original()]
 	return sum, ok
 }
 
@@ -36,7 +37,7 @@ func (d *digests) put(e *Entry, sum digest) {
 	if d.list == nil {
 		d.list = make(map[*Entry]digest)
 	}
-	d.list[e] = sum
+	d.list[e.original()] = sum
 }
 
 // pages keeps the content of small files for the hosts that want them next,
@@ -56,7 +57,7 @@ const (
 func (p *pages) get(e *Entry) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.list[e]
+	return p.list[e.original()]
 }
 
 // put keeps data, which nobody changes any more.
@@ -69,7 +70,7 @@ func (p *pages) put(e *Entry, data []byte) {
 	if p.list == nil {
 		p.list = make(map[*Entry][]byte)
 	}
-	p.list[e] = data
+	p.list[e.original()] = data
 }
 
 // changedError says that a source did not hold still.
@@ -208,7 +209,9 @@ func (p *Push) spool(r io.Reader) (*Entry, error) {
 		return nil, err
 	}
 	defer f.Close()
-	p.spooled = append(p.spooled, f.Name())
+	if !p.spooled.add(f.Name()) {
+		return nil, errors.Join(os.ErrClosed, os.Remove(f.Name()))
+	}
 	n, err := io.Copy(f, io.MultiReader(bytes.NewReader(head), r))
 	if err != nil {
 		return nil, fmt.Errorf("keep standard input: %w", err)
@@ -219,6 +222,35 @@ func (p *Push) spool(r io.Reader) (*Entry, error) {
 	}
 	e.Size, e.local, e.seen = n, f.Name(), fingerprintOf(info)
 	return e, nil
+}
+
+// spooled are files that go with the Push. It may be closed while standard input is
+// still read, as nothing else ends that.
+type spooled struct {
+	mu     sync.Mutex
+	names  []string
+	closed bool
+}
+
+// add notes a file; ok says that it was not too late.
+func (s *spooled) add(name string) (ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.names = append(s.names, name)
+	}
+	return !s.closed
+}
+
+func (s *spooled) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for _, name := range s.names {
+		errs = append(errs, os.Remove(name))
+	}
+	s.names, s.closed = nil, true
+	return errors.Join(errs...)
 }
 
 // spoolMemory is how much of standard input is kept in memory.

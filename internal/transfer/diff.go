@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/diff"
+
+	"fleet/scheduler"
 )
 
 // diffMost is the size of the largest files whose difference is shown.
@@ -16,12 +18,15 @@ const diffMost = 1 << 20
 
 // tell shows what is to be done, entry by entry.
 func (d *pushing) tell(ctx context.Context) error {
-	old, err := d.oldContents(ctx)
-	if err != nil {
-		return err
-	}
 	var b bytes.Buffer
-	for _, ch := range d.plan.changes {
+	var old map[string][]byte
+	for i, ch := range d.plan.changes {
+		if _, asked := old[ch.Path]; d.replaces(ch) && !asked {
+			var err error
+			if old, err = d.oldContents(ctx, d.plan.changes[i:]); err != nil {
+				return err
+			}
+		}
 		for _, what := range ch.words() {
 			fmt.Fprintf(&b, "%s %s\n", what, shown(ch.Path))
 		}
@@ -76,22 +81,39 @@ func shown(name string) string {
 	return name
 }
 
-// oldContents fetches the files that are to be replaced, where they are small.
-func (d *pushing) oldContents(ctx context.Context) (map[string][]byte, error) {
+// replaces says that the difference of a file to the one that is there is to be
+// shown, and both are small.
+func (d *pushing) replaces(ch *change) bool {
+	return d.Diff && ch.send && ch.Kind == File && ch.old != nil && ch.old.Kind == File && ch.old.Size <= diffMost && ch.Size <= diffMost
+}
+
+// diffAtOnce is how much of what is to be replaced is in memory, for one host.
+const diffAtOnce = 4 << 20
+
+// oldContents fetches files that are to be replaced: the first of the changes, as
+// many as may be in memory at once. What was asked for and did not come is nil.
+func (d *pushing) oldContents(ctx context.Context, changes []*change) (map[string][]byte, error) {
 	old := make(map[string][]byte)
 	var names []string
-	for _, ch := range d.plan.changes {
-		if d.Diff && ch.send && ch.Kind == File && ch.old != nil && ch.old.Kind == File && ch.old.Size <= diffMost && ch.Size <= diffMost {
-			names = append(names, ch.Path)
+	size := int64(0)
+	for _, ch := range changes {
+		if !d.replaces(ch) {
+			continue
 		}
-	}
-	if len(names) == 0 {
-		return old, nil
+		if size += ch.old.Size; len(names) > 0 && size > diffAtOnce {
+			break
+		}
+		old[ch.Path] = nil
+		names = append(names, ch.Path)
 	}
 	_, err := d.far.fetch(ctx, d.plan.base, nil, names, func(h *tar.Header, r io.Reader) error {
+		name := strings.TrimPrefix(h.Name, "./")
+		if had, asked := old[name]; !asked || had != nil {
+			return &Failure{Kind: scheduler.KindUnsafe, Text: "the host sends what was not asked for: " + quoted([]byte(h.Name))}
+		}
 		data, err := io.ReadAll(io.LimitReader(r, diffMost+1))
 		if err == nil && h.Typeflag == tar.TypeReg && len(data) <= diffMost {
-			old[strings.TrimPrefix(h.Name, "./")] = data
+			old[name] = data
 		}
 		return err
 	})

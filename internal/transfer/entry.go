@@ -50,6 +50,15 @@ type Entry struct {
 	links    int         // how many names it has
 	seen     fingerprint // of the file on this machine when it was scanned
 	rendered bool        // made for one host: its time says nothing
+	first    *Entry      // of which this is a copy with the same content; nil if of none
+}
+
+// original is the entry that has the content of this one and all copies of it.
+func (e *Entry) original() *Entry {
+	if e.first != nil {
+		return e.first
+	}
+	return e
 }
 
 // modified is when the content was last changed.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -276,17 +277,29 @@ func pause(ctx context.Context) {
 	}
 }
 
-// TestStaleStage removes what a host that went down has left.
+// TestStaleStage removes what the host has left when it went down.
 func TestStaleStage(t *testing.T) {
 	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t))
 	src, dst := t.TempDir(), t.TempDir()
 	write(t, src, map[string]string{"f": "newer"})
+	node, err := exec.Command("uname", "-n").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	write(t, dst, map[string]string{stagePrefix + "DEAD/pid": "999999999\n", stagePrefix + "DEAD/t/x": "1",
-		stagePrefix + "ALIVE/pid": fmt.Sprintln(os.Getpid())})
+		stagePrefix + "ALIVE/pid":  fmt.Sprintln(os.Getpid()),
+		stagePrefix + "FALLEN/pid": "999999999 " + string(node),
+		// Hosts may share a folder: what is there of another one may be in use.
+		stagePrefix + "OTHER/pid": "999999999 another-" + string(node)})
 	h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst})
-	left, _ := filepath.Glob(filepath.Join(dst, stagePrefix+"*"))
-	if len(left) != 1 || !strings.HasSuffix(left[0], "ALIVE") {
+	var left []string
+	for _, name := range names(t, dst) {
+		if rest, ours := strings.CutPrefix(name, stagePrefix); ours && !strings.Contains(rest, "/") {
+			left = append(left, rest)
+		}
+	}
+	if strings.Join(left, " ") != "ALIVE OTHER" {
 		t.Errorf("left: %v", left)
 	}
 }

@@ -14,56 +14,75 @@ import (
 // the stream, so that an interrupted run goes on where it stopped.
 const largeSize = 64 << 20
 
-// takeLarge takes the files that go by themselves out of the plan. It gives what
-// they go by; nil where there are none, or only the stream is to be had.
-func (d *pushing) takeLarge(ctx context.Context) *sshpool.Files {
+// takeLarge takes the files that go by themselves out of the plan, and says that
+// there are some; not where only the stream is to be had.
+func (d *pushing) takeLarge(ctx context.Context) bool {
 	if d.AtomicDir || d.far.become != nil && !d.canStage() || !slices.ContainsFunc(d.plan.changes, (*change).large) {
-		return nil
+		return false
+	}
+	shared := map[string]bool{} // files with further names in the tree, which go with these
+	for _, e := range d.tree.entries {
+		if e.Same != "" {
+			shared[e.Same] = true
+		}
+	}
+	large := func(ch *change) bool { return ch.large() && !shared[ch.Path] }
+	if !slices.ContainsFunc(d.plan.changes, large) {
+		return false
 	}
 	files, err := d.far.conn.Files(ctx)
 	if err != nil {
-		return nil // tar may do; what else is wrong shows there
+		return false // tar may do; what else is wrong shows there
 	}
+	files.Close() // the stream may need the only session that the host allows
 	if files.Way() == sshpool.WayStream {
-		files.Close()
-		return nil
+		return false
 	}
 	d.plan.changes = slices.DeleteFunc(d.plan.changes, func(ch *change) bool {
-		if !ch.large() {
+		if !large(ch) {
 			return false
 		}
 		d.large = append(d.large, ch)
 		d.plan.bytes -= ch.Size
 		return true
 	})
-	return files
+	return true
 }
 
 // large says that a change goes by itself.
 func (ch *change) large() bool {
 	return ch.send && !ch.removed && ch.Kind == File && ch.Size >= largeSize &&
-		ch.local != "" && ch.content == nil && !ch.rendered && !ch.Sparse && ch.Same == "" && ch.links < 2
+		ch.local != "" && ch.content == nil && !ch.rendered && !ch.Sparse && ch.Same == ""
 }
 
 // putLarge puts the files that go by themselves. The folders that hold them are
 // there.
-func (d *pushing) putLarge(ctx context.Context, files *sshpool.Files, count *counter) error {
+func (d *pushing) putLarge(ctx context.Context, count *counter) error {
 	if d.far.become != nil {
-		return d.stageLarge(ctx, files, count)
+		return d.stageLarge(ctx, count)
 	}
-	for _, ch := range d.large {
+	type numbers struct{ uid, gid *int }
+	owners := make([]numbers, len(d.large)) // asked for first: there may be one session only
+	for i, ch := range d.large {
+		var err error
+		if owners[i].uid, owners[i].gid, err = d.ownerNumbers(ctx, ch.Entry); err != nil {
+			return err
+		}
+	}
+	files, err := d.far.conn.Files(ctx)
+	if err != nil {
+		return err
+	}
+	defer files.Close()
+	for i, ch := range d.large {
 		o := sshpool.PutOptions{Mode: modeOf(ch.Mode), ModTime: time.Unix(ch.ModTime, 0), Rates: d.far.rates,
-			Progress: func(n int64) { count.add(n, 0) }}
+			UID: owners[i].uid, GID: owners[i].gid, Progress: func(n int64) { count.add(n, 0) }}
 		name := path.Join(d.plan.base, ch.Path)
 		if d.Backup && ch.old != nil {
 			o.Backup = name + "~"
 		}
 		if d.NoVerify {
 			o.Verify = sshpool.VerifyOff
-		}
-		var err error
-		if o.UID, o.GID, err = d.ownerNumbers(ctx, ch.Entry); err != nil {
-			return err
 		}
 		src, err := d.sources.source(ch.Entry)
 		if err != nil {
@@ -133,12 +152,16 @@ func (d *pulling) getLarge(ctx context.Context, p *pullPart, want []*item, c *co
 		return want, nil
 	}
 	for _, it := range want {
+		most := int64(0)
+		if d.MaxBytes > 0 {
+			most = d.MaxBytes - d.bytes + it.Size
+		}
 		in, name, err := d.store.enter(it.here)
 		if err != nil {
 			return nil, err
 		}
 		mode := fs.FileMode(it.Mode & 0o777)
-		o := sshpool.GetOptions{Mode: &mode, Times: true, Rates: d.far.rates, MaxBytes: d.MaxBytes,
+		o := sshpool.GetOptions{Mode: &mode, Times: true, Rates: d.far.rates, MaxBytes: most,
 			Progress: func(n int64) { c.add(n, 0) }}
 		if d.NoVerify {
 			o.Verify = sshpool.VerifyOff
@@ -153,7 +176,10 @@ func (d *pulling) getLarge(ctx context.Context, p *pullPart, want []*item, c *co
 			return nil, aloneFailure(err)
 		}
 		c.add(0, 1)
-		it.came, it.Size = true, res.Size
+		if err := d.resized(it, res.Size); err != nil {
+			return nil, err
+		}
+		it.came = true
 		if err := d.store.own(in, name, it.Entry); err != nil {
 			return nil, err
 		}

@@ -17,8 +17,8 @@ import (
 )
 
 // lookScript tells what there is on a host. $1 is the nonce, $2 what to look at:
-// "names" reads names from its input, "trees" gets them as arguments after $8,
-// "one" decides between two; $3 is the folder, $4 and $5 are what "one" decides
+// "names" reads names from its input, and so does "trees" for what it looks at with
+// all below; "one" decides between two, of which the first is the argument after $8; $3 is the folder, $4 and $5 are what "one" decides
 // between; $6 is find's way with links; $7 and $8 are names of users and groups
 // of whom root wants to know whether there are any.
 //
@@ -50,7 +50,7 @@ say find $S
 [ "$u" != 0 ] || {
 	for u in $users; do id -u "$u" >/dev/null 2>&1 && say user "$u"; done
 	for g in $groups; do { getent group "$g" || grep "^$g:" /etc/group; } >/dev/null 2>&1 && say group "$g"; done; }
-export S n
+export S n L
 if [ -d "$b" ] && cd "$b" 2>/dev/null; then
 	[ -w . ] && say writable yes
 	say base yes
@@ -65,9 +65,8 @@ each='case $S in gnu) find "$@" -maxdepth 0 -printf "$P" 2>/dev/null ;; *) '$sho
 case $what in
 one) sh -c "$each" sh "./$name" ;;
 names) xargs -0 sh -c "$each" sh ;;
-trees) case $S in
-	gnu) find $L "$@" -printf "$P" ;;
-	*) find $L "$@" -exec sh -c "$show" sh {} + ;; esac ;;
+trees) export show
+	xargs -0 sh -c 'case $S in gnu) find $L "$@" -printf "$P" ;; *) find $L "$@" -exec sh -c "$show" sh {} + ;; esac' sh ;;
 esac
 case $S in gnu) printf 'end\0' ;; *) printf '%s end\0' "$n" ;; esac
 exit 0
@@ -148,17 +147,17 @@ func (f *far) lookByShell(ctx context.Context, l lookFor) (*outlook, error) {
 	}
 	var stdin io.Reader
 	switch l.what {
-	case "names":
-		stdin = strings.NewReader("./" + strings.Join(l.names, "\x00./") + "\x00")
-	case "trees":
+	case "one":
+		args = append(args, l.names...)
+	default:
+		var names strings.Builder
 		for _, n := range l.names {
 			if n != "." {
-				n = "./" + n
+				names.WriteString("./")
 			}
-			args = append(args, n)
+			names.WriteString(n + "\x00")
 		}
-	default:
-		args = append(args, l.names...)
+		stdin = strings.NewReader(names.String())
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

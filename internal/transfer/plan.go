@@ -31,6 +31,7 @@ type plan struct {
 	unsure   []*change // of those, files whose digest decides
 	folders  []*Entry  // all that are to be there, sorted
 	exchange []string  // folders that are exchanged whole
+	spared   []string  // what is left alone though it is in a folder that is mirrored
 }
 
 // empty says that nothing is to be done.
@@ -53,7 +54,18 @@ type compare struct {
 	force    bool // what is of another kind goes, as with --delete
 	backups  bool // what ends in "~" is one
 	mirrors  []string
-	filter   *Filter
+	spared   map[string][]spared // what is left alone in them
+}
+
+// left says that what is below a mirrored folder is left alone.
+func (c compare) left(mirror string, e *Entry) bool {
+	return slices.ContainsFunc(c.spared[mirror], func(s spared) bool {
+		name := e.Path
+		if s.root != "." {
+			name = strings.TrimPrefix(name, s.root+"/")
+		}
+		return s.filter.out(name, e.Kind == Folder)
+	})
 }
 
 func (c compare) plan(base string, want []*Entry, there map[string]*Entry) (*plan, error) {
@@ -74,9 +86,6 @@ func (c compare) plan(base string, want []*Entry, there map[string]*Entry) (*pla
 		switch {
 		case ch != nil:
 			p.changes = append(p.changes, ch)
-			if ch.send && e.Kind == File && e.Same == "" {
-				p.bytes += e.Size
-			}
 			if ch.send && e.Kind == File && old != nil && old.Kind == File && old.Size == e.Size && (c.checksum || e.rendered) {
 				p.unsure = append(p.unsure, ch)
 			}
@@ -86,7 +95,23 @@ func (c compare) plan(base string, want []*Entry, there map[string]*Entry) (*pla
 	}
 	p.rejoin()
 	c.deletions(p, wanted, there)
+	p.weigh()
 	return p, nil
+}
+
+// weigh counts the content that is to be sent. Of a file with several names that
+// is one copy.
+func (p *plan) weigh() {
+	p.bytes = 0
+	sent := map[string]bool{}
+	for _, ch := range p.changes {
+		if !ch.send || ch.Kind != File {
+			continue
+		}
+		if sent[ch.Path] = true; ch.Same == "" || !sent[ch.Same] {
+			p.bytes += ch.Size
+		}
+	}
 }
 
 // change says what is to be done to one entry below base; nil if nothing.
@@ -153,9 +178,6 @@ func (p *plan) rejoin() {
 	for _, e := range p.same {
 		if f := first(e); joined[f] && sent[f] {
 			p.changes = append(p.changes, &change{Entry: e, old: e, send: true})
-			if e.Same == "" {
-				p.bytes += e.Size
-			}
 			continue
 		}
 		same = append(same, e)
@@ -169,14 +191,20 @@ func (p *plan) rejoin() {
 	}
 }
 
-// deletions finds what is there in mirrored folders and is not wanted. What the
-// filter leaves out is left alone, and so are the folders that hold it.
+// deletions finds what is there in mirrored folders and is not wanted. What
+// filters leave out is left alone, and so are the folders that hold it, and what a
+// push that was cut goes on with.
 func (c compare) deletions(p *plan, wanted, there map[string]*Entry) {
 	if len(c.mirrors) == 0 {
 		return
 	}
 	var extra []*Entry
-	kept := map[string]bool{}
+	kept, coming := map[string]bool{}, map[string]bool{}
+	for _, ch := range p.changes {
+		if ch.send && ch.Kind == File && ch.Size >= aloneSize {
+			coming[parent(ch.Path)] = true
+		}
+	}
 	for name, e := range there {
 		if c.backups && strings.HasSuffix(name, "~") {
 			continue
@@ -185,21 +213,22 @@ func (c compare) deletions(p *plan, wanted, there map[string]*Entry) {
 		if i < 0 || wanted[name] != nil {
 			continue
 		}
-		if strings.HasPrefix(path.Base(name), stagePrefix) {
+		if strings.HasPrefix(name, stagePrefix) || strings.Contains(name, "/"+stagePrefix) {
 			continue
 		}
-		rel := name
-		if m := c.mirrors[i]; m != "." {
-			rel = strings.TrimPrefix(name, m+"/")
+		if coming[parent(name)] && ourPart(path.Base(name)) {
+			continue
 		}
-		if c.filter != nil && c.filter.out(rel, e.Kind == Folder) {
+		if c.left(c.mirrors[i], e) {
 			for d := name; d != "."; d = parent(d) {
 				kept[d] = true
 			}
+			p.spared = append(p.spared, name)
 			continue
 		}
 		extra = append(extra, e)
 	}
+	slices.Sort(p.spared)
 	gone := ""
 	for _, e := range sortEntries(extra) {
 		if kept[e.Path] {
@@ -235,12 +264,7 @@ func (p *plan) whole(dir string, entries []*Entry) {
 	}
 	slices.SortFunc(p.changes, func(a, b *change) int { return byPath(a.Entry, b.Entry) })
 	p.exchange = append(p.exchange, dir)
-	p.bytes = 0
-	for _, ch := range p.changes {
-		if ch.send && ch.Kind == File && ch.Same == "" {
-			p.bytes += ch.Size
-		}
-	}
+	p.weigh()
 }
 
 // settle drops the changes of content that turned out to be none.
@@ -250,7 +274,6 @@ func (p *plan) settle(same map[*change]bool) {
 			return false
 		}
 		ch.send = false
-		p.bytes -= ch.Size
 		ch.time = ch.old != nil && ch.ModTime != ch.old.ModTime && !ch.rendered
 		if ch.mode || ch.owner || ch.time {
 			return false
@@ -258,4 +281,5 @@ func (p *plan) settle(same map[*change]bool) {
 		p.same = append(p.same, ch.Entry)
 		return true
 	})
+	p.weigh()
 }

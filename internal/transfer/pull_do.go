@@ -32,18 +32,20 @@ type pulling struct {
 	refused []refusal
 	missing *Failure // the first of what did not come
 	lacking int      // how many files did not come
+	bytes   int64    // of all that is to be here
 	local   localOwners
 	gone    []gone // with Delete, what goes here; sorted by name
 }
 
 // pullPart is one source on one host.
 type pullPart struct {
-	source string
-	base   string // the folder on the host
-	out    *outlook
-	items  []*item
-	fetch  []*item // files whose content is needed
-	bytes  int64
+	source  string
+	base    string // the folder on the host
+	pattern string // of what in it is meant; empty for one name
+	out     *outlook
+	items   []*item
+	fetch   []*item // files whose content is needed
+	bytes   int64
 }
 
 func (d *pulling) do(ctx context.Context) error {
@@ -81,6 +83,9 @@ func (d *pulling) do(ctx context.Context) error {
 		if err := d.take(ctx, part); err != nil {
 			return err
 		}
+	}
+	if err := d.finish(); err != nil {
+		return err
 	}
 	if err := d.deleteGone(); err != nil {
 		return err
@@ -129,6 +134,7 @@ func (d *pulling) look(ctx context.Context, source string) (*pullPart, error) {
 		}
 		return nil, &Failure{Kind: scheduler.KindNotFound, Text: shown(source) + ": no such file or folder"}
 	}
+	p.pattern = pattern
 	s := &sift{links: d.Links, filter: d.Filter, pattern: pattern, roots: []string{root}, prefix: ".", strip: root}
 	s.take(out.there)
 	p.items = s.items
@@ -151,28 +157,45 @@ func (d *pulling) lack(f *Failure, n int) {
 	fmt.Fprintln(d.show.Err, f.Text)
 }
 
-// agree checks that what comes has a name of its own each, and fits.
+// agree checks that what comes has a name of its own each, and fits. Folders that
+// lead to what patterns mean may be those of several.
 func (d *pulling) agree() error {
-	sources := map[string]string{}
-	var bytes int64
+	type claim struct {
+		part  *pullPart
+		leads bool // a folder that a pattern has found
+	}
+	claims := map[string]claim{}
 	for _, p := range d.parts {
 		for _, it := range p.items {
-			if it.here == "." || it.Kind == Folder && it.here != "." && sources[it.here] == p.source {
+			if it.here == "." {
 				continue
 			}
-			if other, twice := sources[it.here]; twice && other != p.source {
-				return &Failure{Kind: scheduler.KindConflict, Text: fmt.Sprintf("%s and %s would both give %s", shown(other), shown(p.source), shown(it.here))}
+			mine := claim{p, it.Kind == Folder && p.pattern != ""}
+			other, twice := claims[it.here]
+			if twice && other.part.source != p.source && !(mine.leads && other.leads) {
+				return &Failure{Kind: scheduler.KindConflict,
+					Text: fmt.Sprintf("%s and %s would both give %s", shown(other.part.source), shown(p.source), shown(it.here))}
 			}
-			sources[it.here] = p.source
+			claims[it.here] = mine
 			if it.Kind == File && it.same == nil {
-				bytes += it.Size
+				d.bytes += it.Size
 			}
 		}
 	}
-	if d.MaxBytes > 0 && bytes > d.MaxBytes {
-		return &Failure{Kind: scheduler.KindTooLarge, Text: fmt.Sprintf("%d bytes are more than --max-bytes %d allows", bytes, d.MaxBytes)}
+	if d.MaxBytes > 0 && d.bytes > d.MaxBytes {
+		return &Failure{Kind: scheduler.KindTooLarge, Text: fmt.Sprintf("%d bytes are more than --max-bytes %d allows", d.bytes, d.MaxBytes)}
 	}
 	return d.flatten()
+}
+
+// resized takes note that a file has another size than the host had said.
+func (d *pulling) resized(it *item, size int64) error {
+	d.bytes += size - it.Size
+	it.Size = size
+	if d.MaxBytes > 0 && d.bytes > d.MaxBytes {
+		return &Failure{Kind: scheduler.KindTooLarge, Text: shown(it.Path) + ": more bytes than --max-bytes allows"}
+	}
+	return nil
 }
 
 // flatten gives the one file that comes its flat name.
@@ -204,25 +227,27 @@ func (d *pulling) tell() {
 		return
 	}
 	for _, p := range d.parts {
+		sent, kept := 0, 0
 		for _, it := range p.items {
-			if _, err := d.lstat(it.here); it.Kind != Folder || err != nil {
-				fmt.Fprintf(d.show.Out, "fetch %s\n", shown(it.here))
+			_, err := d.lstat(it.here)
+			switch {
+			case it.Kind == Folder && err == nil:
+				continue
+			case it.Kind == Folder:
+			case it.same != nil && it.kept && it.same.kept:
+				kept++
+				continue
+			default:
+				sent++
 			}
+			fmt.Fprintf(d.show.Out, "fetch %s\n", shown(it.here))
 		}
 		if d.DryRun {
-			d.did.Sent += len(p.items) - d.folders(p)
+			d.did.Sent += sent
+			d.did.Skipped += kept
 			d.did.Bytes += p.bytes
 		}
 	}
-}
-
-func (d *pulling) folders(p *pullPart) (n int) {
-	for _, it := range p.items {
-		if it.Kind == Folder {
-			n++
-		}
-	}
-	return n
 }
 
 // open opens the host's own folder.
@@ -231,7 +256,10 @@ func (d *pulling) open() error {
 		return err
 	}
 	root, err := d.root.OpenRoot(d.host.dir)
-	d.store = &store{root: root}
+	d.store = &store{root: root, mode: folderMode}
+	if d.host.flat != "" { // nothing says what such a folder is to have
+		d.store.mode = 0o777
+	}
 	if d.Owners {
 		d.store.owners = &d.local
 	}
@@ -254,7 +282,11 @@ func (d *pulling) take(ctx context.Context, p *pullPart) error {
 	}
 	for _, it := range p.items {
 		again := it.same != nil && (it.same.came || !it.kept && it.same.kept)
-		if it.Kind == Folder || it.Kind == File && !again {
+		switch {
+		case it.Kind == File && it.same != nil && !again && it.kept:
+			d.did.Skipped++
+			continue
+		case it.Kind == Folder || it.Kind == File && !again:
 			continue
 		}
 		if err := d.store.link(it); err != nil {
@@ -262,10 +294,17 @@ func (d *pulling) take(ctx context.Context, p *pullPart) error {
 		}
 		d.did.Sent++
 	}
-	for _, it := range slices.Backward(p.items) {
-		if it.Kind == Folder && it.here != "." {
-			if err := d.store.finish(it); err != nil {
-				return err
+	return nil
+}
+
+// finish gives folders their modes and times, once all is in them.
+func (d *pulling) finish() error {
+	for _, p := range d.parts {
+		for _, it := range slices.Backward(p.items) {
+			if it.Kind == Folder && it.here != "." {
+				if err := d.store.finish(it); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -392,11 +431,9 @@ func (d *pulling) member(want map[string]*item, h *tar.Header, r io.Reader, c *c
 		return &Failure{Kind: scheduler.KindUnsafe, Text: "the host sends twice: " + quoted([]byte(h.Name))}
 	case h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeGNUSparse:
 		return nil // no file any more: it does not come
-	case h.Size != it.Size:
-		it.Size = h.Size
-		if d.MaxBytes > 0 && h.Size > d.MaxBytes {
-			return &Failure{Kind: scheduler.KindTooLarge, Text: shown(it.Path) + ": more bytes than --max-bytes allows"}
-		}
+	}
+	if err := d.resized(it, h.Size); err != nil {
+		return err
 	}
 	if unix := h.ModTime.Unix(); unix != it.ModTime { // it has changed since it was looked at
 		it.ModTime, it.Nanos = unix, 0

@@ -30,10 +30,8 @@ func (d *pulling) compare(ctx context.Context, p *pullPart) error {
 			d.refused = append(d.refused, refusal{it.Path, refusedHere})
 			return true
 		case err == nil && d.unchanged(it, info):
-			it.kept = true
 			if !d.Checksum || it.Kind == Link {
-				d.did.Skipped++
-				return it.same == nil
+				return d.keep(it)
 			}
 			unsure = append(unsure, it)
 		}
@@ -44,6 +42,16 @@ func (d *pulling) compare(ctx context.Context, p *pullPart) error {
 		return false
 	})
 	return d.settle(ctx, p, unsure)
+}
+
+// keep notes that an item is here already, and says whether nothing is left to be
+// done with it: a further name of a file may have to become that of a new one.
+func (d *pulling) keep(it *item) bool {
+	it.kept = true
+	if it.same == nil {
+		d.did.Skipped++
+	}
+	return it.same == nil
 }
 
 // lstat looks at a file of this machine.
@@ -110,16 +118,19 @@ func (d *pulling) settle(ctx context.Context, p *pullPart, unsure []*item) error
 	if err != nil {
 		return err
 	}
+	done := make(map[*item]bool)
 	for _, it := range unsure {
 		there, ok := sums[it.Path]
 		here, err := d.digestHere(it.here)
 		if !ok || err != nil || here != there {
 			continue
 		}
-		d.did.Skipped++
-		p.items = slices.DeleteFunc(p.items, func(x *item) bool { return x == it })
-		p.fetch = slices.DeleteFunc(p.fetch, func(x *item) bool { return x == it })
-		p.bytes -= it.Size
+		if d.keep(it) {
+			done[it] = true
+			p.bytes -= it.Size
+		}
 	}
+	p.items = slices.DeleteFunc(p.items, func(it *item) bool { return done[it] })
+	p.fetch = slices.DeleteFunc(p.fetch, func(it *item) bool { return done[it] })
 	return nil
 }

@@ -164,6 +164,7 @@ func (d *pulling) deleteGone() error {
 		if g.inWay || slices.ContainsFunc(d.gone, func(w gone) bool { return w.inWay && below(g.name, w.name) }) {
 			continue
 		}
+		d.store.unlock(path.Dir(g.name))
 		if err := d.store.root.Remove(g.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -92,6 +92,28 @@ func TestPullTree(t *testing.T) {
 	}
 }
 
+// TestOneSession pushes to and pulls from a host that allows one session at a time.
+func TestOneSession(t *testing.T) {
+	h := dial(t, sshtest.OpenSSH(t, sshtest.Config("MaxSessions 1")))
+	src, dst := plain(t), filepath.Join(h.dir, "dst")
+	write(t, src, map[string]string{"large": strings.Repeat("0123456", largeSize/7+1), "sub/large": strings.Repeat("abcdefg", largeSize/7+1)})
+	age(t, src)
+	if did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst, Owner: "root", Group: "daemon"}); did.Way != "tar and sftp" {
+		t.Errorf("push: %+v", did)
+	}
+	same(t, src, dst)
+	for _, checksum := range []bool{false, true} {
+		h.dir = t.TempDir()
+		for _, sent := range []int{15, 0} {
+			did, told, err := h.pull(&Pull{Sources: []string{src + "/"}, Dir: h.dir, Checksum: checksum})
+			if err != nil || did.Sent != sent {
+				t.Fatalf("pull: %+v, %v\n%s", did, err, told)
+			}
+		}
+		h.samePulled(src)
+	}
+}
+
 // TestPullNames makes names safe, in a way that can be undone.
 func TestPullNames(t *testing.T) {
 	bothWays(t, func(t *testing.T, h *host) {

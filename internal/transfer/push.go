@@ -42,7 +42,7 @@ type Push struct {
 	hosts      map[string]*tree
 	warned     map[string]bool
 	stdin      *Entry
-	spooled    []string
+	spooled    spooled
 	began      time.Time
 	digests    digests
 	sources    sources

@@ -1,7 +1,6 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -68,7 +67,9 @@ func (d *pushing) do(ctx context.Context) error {
 	if err := d.settle(ctx); err != nil {
 		return err
 	}
-	d.wholes()
+	if err := d.wholes(); err != nil {
+		return err
+	}
 	d.offerThere(ctx)
 	if d.MaxDelete >= 0 && d.plan.deleted > d.MaxDelete {
 		return &Failure{Kind: scheduler.KindMaxDelete, Text: fmt.Sprintf("%d would be deleted, more than --max-delete %d allows", d.plan.deleted, d.MaxDelete)}
@@ -99,11 +100,15 @@ func (d *pushing) look(ctx context.Context) (err error) {
 	default:
 		l.names = d.names(nil)
 	}
+	l.most.entries = len(l.names) + 1 // 0 is no limit
+	if l.what == "trees" {
+		l.most.entries = len(d.tree.entries) + maxMore
+	}
 	if d.out, err = d.far.look(ctx, l); err != nil {
 		return err
 	}
 	if rest := d.names(d.tree.mirrors); l.what == "trees" && len(rest) > 0 {
-		l.what, l.names = "names", rest
+		l.what, l.names, l.most.entries = "names", rest, len(rest)+1
 		more, err := d.far.look(ctx, l)
 		if err != nil {
 			return err
@@ -114,6 +119,10 @@ func (d *pushing) look(ctx context.Context) (err error) {
 	}
 	return nil
 }
+
+// maxMore is how many entries mirrored folders of a host may hold, or a host may
+// claim that they hold, beside those that they are to: all are kept in memory.
+const maxMore = 1_000_000
 
 // names are the paths of all entries that lie in none of the folders.
 func (d *pushing) names(folders []string) []string {
@@ -138,6 +147,8 @@ func (d *pushing) place() (base string, want []*Entry, err error) {
 		return "", nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has neither GNU find nor stat, and no SFTP"}
 	case o.tar == "none":
 		return "", nil, &Failure{Kind: scheduler.KindNoShell, Text: "the host has no tar, and no SFTP"}
+	case t.unnamed && o.dst == "folder":
+		return "", nil, &Failure{Kind: scheduler.KindConflict, Text: quoted([]byte(t.dst)) + ": is a folder, and standard input has no name for a file in it"}
 	case t.folder && o.dst == "file":
 		return "", nil, &Failure{Kind: scheduler.KindConflict, Text: quoted([]byte(t.dst)) + ": not a folder"}
 	}
@@ -157,9 +168,9 @@ func (d *pushing) place() (base string, want []*Entry, err error) {
 }
 
 func (d *pushing) compare() compare {
-	c := compare{checksum: d.Checksum, force: d.Delete, backups: d.Backup, filter: d.Filter}
+	c := compare{checksum: d.Checksum, force: d.Delete, backups: d.Backup}
 	if d.Delete {
-		c.mirrors = d.tree.mirrors
+		c.mirrors, c.spared = d.tree.mirrors, d.tree.spared
 	}
 	same := func(name string) string { return name }
 	switch {
@@ -205,10 +216,11 @@ func (d *pushing) settle(ctx context.Context) error {
 }
 
 // wholes has folders that are exchanged whole sent with all that is in them, if
-// anything in them is to be done.
-func (d *pushing) wholes() {
+// anything in them is to be done. It is not to be where the one that is there holds
+// what is to be left alone, as that would go with it.
+func (d *pushing) wholes() error {
 	if !d.AtomicDir {
-		return
+		return nil
 	}
 	pl := d.plan
 	for _, m := range d.tree.mirrors {
@@ -219,8 +231,15 @@ func (d *pushing) wholes() {
 		if !touched && !pl.deletesIn(m) {
 			continue
 		}
+		for _, name := range pl.spared {
+			if below(name, m) {
+				return &Failure{Kind: scheduler.KindConflict, Text: fmt.Sprintf("%s: holds %s, which is to be left alone, and --atomic-dir would take it away",
+					whole(pl.base, m), shown(name))}
+			}
+		}
 		pl.whole(m, d.tree.entries)
 	}
+	return nil
 }
 
 // count takes what the plan says as done.
@@ -243,10 +262,7 @@ func (d *pushing) count() {
 func (d *pushing) put(ctx context.Context) error {
 	count := d.counter()
 	defer count.end()
-	files := d.takeLarge(ctx)
-	if files != nil {
-		defer files.Close()
-	}
+	large := d.takeLarge(ctx)
 	if !d.plan.empty() || d.out.dst == "none" && d.tree.folder {
 		if err := d.most(ctx, count); err != nil {
 			return err
@@ -254,11 +270,11 @@ func (d *pushing) put(ctx context.Context) error {
 		d.did.NotSynced = !d.Sync || d.far.sftp != nil && !d.far.offers("fsync@openssh.com")
 	}
 	d.count()
-	if files == nil {
+	if !large {
 		d.unspread()
 		return nil
 	}
-	return d.putLarge(ctx, files, count)
+	return d.putLarge(ctx, count)
 }
 
 // most sends all that is not sent by itself.
@@ -290,9 +306,8 @@ func (d *pushing) stream(ctx context.Context, count *counter) error {
 		w.CloseWithError(err) // an error cuts the stream: nothing is applied
 		packed <- err
 	}()
-	var said bytes.Buffer
-	n := nonce()
-	res, err := d.far.script(ctx, n, putScript, []string{d.plan.base, mk, verify, yes(d.Sync)}, r, &said)
+	said := &lastBytes{most: maxSaid}
+	res, err := d.far.script(ctx, nonce(), putScript, []string{d.plan.base, mk, verify, yes(d.Sync)}, r, said)
 	r.CloseWithError(io.ErrClosedPipe)
 	packErr := <-packed
 	switch {
@@ -301,7 +316,7 @@ func (d *pushing) stream(ctx context.Context, count *counter) error {
 	case packErr != nil && packErr != io.ErrClosedPipe:
 		return packErr
 	}
-	return d.applied(said.String(), res)
+	return d.applied(string(said.kept), res)
 }
 
 // yes is a flag as an argument of a script.

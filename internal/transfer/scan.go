@@ -36,11 +36,12 @@ type scan struct {
 	same  map[string]string
 	names ownerNames
 	led   map[string]bool // folders that lead to what a pattern means
+	rules []filterRule    // of the ignore files that were read since this was emptied
 }
 
 // tree adds what is at file under the name at, which may be "." for the content
-// of a folder alone.
-func (s *scan) tree(file, at string, filter *Filter) error {
+// of a folder alone. The filter calls it rel.
+func (s *scan) tree(file, at, rel string, filter *Filter) error {
 	info, err := os.Stat(file) // a source is followed, whatever is done with links
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (s *scan) tree(file, at string, filter *Filter) error {
 	if s.same == nil {
 		s.same = make(map[string]string)
 	}
-	return s.entry(file, info, at, ".", filter, nil, false)
+	return s.entry(file, info, at, rel, filter, nil, false)
 }
 
 // entry adds one file, and what is below it. Its name is at; rel is the same
@@ -114,7 +115,7 @@ func (s *scan) folder(file string, e *Entry, rel string, filter *Filter, above [
 	if err != nil {
 		return err
 	}
-	if filter, err = ignoring(filter, file, rel, list); err != nil {
+	if filter, err = s.ignoring(filter, file, rel); err != nil {
 		return err
 	}
 	for _, d := range list {
@@ -141,21 +142,27 @@ func (s *scan) folder(file string, e *Entry, rel string, filter *Filter, above [
 	return nil
 }
 
-// ignoring adds the folder's own ignore file to the filter.
-func ignoring(filter *Filter, file, rel string, list []fs.DirEntry) (*Filter, error) {
-	if !slices.ContainsFunc(list, func(d fs.DirEntry) bool { return d.Name() == IgnoreFile && d.Type().IsRegular() }) {
+// ignoring adds the folder's own ignore file, if there is one, to the filter.
+func (s *scan) ignoring(filter *Filter, file, rel string) (*Filter, error) {
+	name := filepath.Join(file, IgnoreFile)
+	info, err := os.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 		return filter, nil
 	}
-	name := filepath.Join(file, IgnoreFile)
+	if err != nil {
+		return nil, err
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	if filter, err = filter.with(rel, f); err != nil {
+	more, err := filter.with(rel, f)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return filter, nil
+	s.rules = append(s.rules, more.files[len(filter.files):]...)
+	return more, nil
 }
 
 // modeBits gives the lower twelve bits of st_mode.

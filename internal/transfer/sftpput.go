@@ -353,7 +353,7 @@ func (p *sftpPut) step(ctx context.Context, s *step, name string) error {
 	case toMove:
 		return p.failed(ctx, "move", 0, p.rename(ctx, p.staged(name), there))
 	case toExchange:
-		return p.exchange(ctx, name, there)
+		return p.exchange(ctx, name, there, s.arg == keepReplaced)
 	case toChmod:
 		if s.staged { // done as it was made
 			return nil
@@ -438,8 +438,8 @@ func (p *sftpPut) keep(ctx context.Context, name string) error {
 	return sftp.Rename(ctx, name, name+"~")
 }
 
-// exchange puts a folder in the place of another.
-func (p *sftpPut) exchange(ctx context.Context, name, there string) error {
+// exchange puts a folder in the place of another, which it may keep.
+func (p *sftpPut) exchange(ctx context.Context, name, there string, keep bool) error {
 	sftp := p.d.far.sftp
 	info, err := sftp.Lstat(ctx, there)
 	switch {
@@ -458,7 +458,14 @@ func (p *sftpPut) exchange(ctx context.Context, name, there string) error {
 	if err := sftp.Rename(ctx, p.staged(name), there); err != nil {
 		return p.failed(ctx, "move", 0, errors.Join(err, sftp.Rename(ctx, old, there)))
 	}
-	return nil
+	if !keep {
+		return nil // it goes with the stage
+	}
+	err = sftp.RemoveAll(ctx, there+"~")
+	if err == nil {
+		err = sftp.Rename(ctx, old, there+"~")
+	}
+	return p.failed(ctx, "backup", 0, err)
 }
 
 // chown gives a file another owner, in chown's word.

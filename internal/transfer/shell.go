@@ -104,6 +104,24 @@ func (r tillError) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// maxSaid is how much is kept of what a script answers that says a few words. A
+// host may say more, and for ever.
+const maxSaid = 64 << 10
+
+// lastBytes keeps the end of what is written.
+type lastBytes struct {
+	most int
+	kept []byte
+}
+
+func (l *lastBytes) Write(p []byte) (int, error) {
+	l.kept = append(l.kept, p[max(0, len(p)-l.most):]...)
+	if over := len(l.kept) - l.most; over > l.most {
+		l.kept = append(l.kept[:0], l.kept[over:]...)
+	}
+	return len(p), nil
+}
+
 // maxStderr is how much of what a script complains of is kept.
 const maxStderr = 16 << 10
 

@@ -29,9 +29,27 @@ type tree struct {
 	alone   *Entry          // as dst
 	users   map[string]bool // who the entries belong to
 	groups  map[string]bool
-	folder  bool     // dst is to be a folder
-	mirrors []string // folders below dst that are to hold nothing else
-	bytes   int64    // of all files
+	folder  bool                // dst is to be a folder
+	mirrors []string            // folders below dst that are to hold nothing else
+	spared  map[string][]spared // by mirror: but what these leave out
+	bytes   int64               // of all files
+	under   string              // what the folder that holds all is called, where that is exchanged
+	unnamed bool                // what is sent is standard input, which has no name of its own
+}
+
+// spared is what --delete leaves alone below a mirrored folder, as it would not
+// have been sent from its source either.
+type spared struct {
+	root   string // the folder below which the filter's names are
+	filter *Filter
+}
+
+// mirror notes that a folder is to hold what its source does, and nothing else but
+// what the source's filter and the ignore files that were read leave out.
+func (t *tree) mirror(name, root string, filter *Filter, rules []filterRule) {
+	t.mirrors = append(t.mirrors, name)
+	all := &Filter{flags: filter.flags, files: append(filter.files[:len(filter.files):len(filter.files)], rules...)}
+	t.spared[name] = append(t.spared[name], spared{root, all})
 }
 
 // Stdin is the source that is standard input.
@@ -48,15 +66,23 @@ func (p *Push) treeFor(ctx context.Context, h *inventory.Host) (*tree, error) {
 	if dst, err = fromHome(dst); err != nil {
 		return nil, fmt.Errorf("destination: %w", err)
 	}
+	if dst == "" {
+		return nil, errors.New("the destination is empty")
+	}
 	sources := make([]string, len(p.Sources))
 	for i, s := range p.Sources {
 		if sources[i], err = expand(s); err != nil {
 			return nil, fmt.Errorf("source: %w", err)
 		}
 	}
-	key := strings.Join(append(sources, dst), "\x00")
+	// Where the entries go is not theirs to know, but for whether that is a folder,
+	// and for the name of one that is exchanged.
+	key := strings.Join(append(sources, yes(strings.HasSuffix(dst, "/"))), "\x00")
+	if p.AtomicDir {
+		key += "\x00" + path.Clean(dst)
+	}
 	if t := p.trees[key]; t != nil && !p.Template {
-		return t, nil
+		return t.at(dst), nil
 	}
 	t, err := p.scanTree(ctx, sources, dst)
 	if err != nil {
@@ -72,13 +98,22 @@ func (p *Push) treeFor(ctx context.Context, h *inventory.Host) (*tree, error) {
 			t.bytes += e.Size
 		}
 	}
-	if t.single != nil {
-		alone := *t.single
-		alone.Path = path.Base(t.dst)
-		t.alone = &alone
-	}
 	p.trees[key] = t
-	return t, nil
+	return t.at(dst), nil
+}
+
+// at is the tree for a host where it goes to dst, whose entries are the same.
+func (t *tree) at(dst string) *tree {
+	own := *t
+	if own.under == "" {
+		own.dst = path.Clean(dst)
+	}
+	if own.single != nil {
+		alone := *own.single
+		alone.Path, alone.first = path.Base(own.dst), own.single.original()
+		own.alone = &alone
+	}
+	return &own
 }
 
 // fromHome is a name on a host without "~/": names begin at the login user's home.
@@ -96,10 +131,7 @@ func fromHome(name string) (string, error) {
 
 // scanTree reads the sources.
 func (p *Push) scanTree(ctx context.Context, sources []string, dst string) (*tree, error) {
-	if dst == "" {
-		return nil, errors.New("the destination is empty")
-	}
-	t := &tree{dst: path.Clean(dst), users: map[string]bool{}, groups: map[string]bool{}}
+	t := &tree{dst: path.Clean(dst), users: map[string]bool{}, groups: map[string]bool{}, spared: map[string][]spared{}}
 	s := &scan{ctx: ctx, links: p.Links}
 	asFolder := strings.HasSuffix(dst, "/") || len(sources) > 1
 	for _, source := range sources {
@@ -139,7 +171,8 @@ func (p *Push) scanTree(ctx context.Context, sources []string, dst string) (*tre
 // under makes the tree one that holds a folder of that name, which holds what
 // the tree held: to be exchanged, it must have a name.
 func under(t *tree, list []*Entry, name string) {
-	t.dst, t.mirrors = path.Dir(t.dst), []string{name}
+	t.dst, t.mirrors, t.under = path.Dir(t.dst), []string{name}, name
+	t.spared[name] = []spared{{name, t.spared["."][0].filter}}
 	for _, e := range list {
 		e.Path = path.Join(name, e.Path)
 		if e.Same != "" {
@@ -152,8 +185,8 @@ func under(t *tree, list []*Entry, name string) {
 func (p *Push) scanSource(s *scan, t *tree, source string) (folder bool, err error) {
 	if source == Stdin {
 		e := *p.stdin
-		e.Path, e.ModTime, e.rendered = Stdin, p.began.Unix(), true
-		s.found = append(s.found, &e)
+		e.Path, e.ModTime, e.rendered, e.first = Stdin, p.began.Unix(), true, p.stdin
+		s.found, t.unnamed = append(s.found, &e), true
 		return false, nil
 	}
 	info, err := os.Stat(source)
@@ -170,10 +203,18 @@ func (p *Push) scanSource(s *scan, t *tree, source string) (folder bool, err err
 	if !info.IsDir() && name == "." {
 		return false, &fs.PathError{Op: "stat", Path: source, Err: errors.New("not a folder")}
 	}
-	if info.IsDir() {
-		t.mirrors = append(t.mirrors, name)
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return false, &fs.PathError{Op: "read", Path: source,
+			Err: fmt.Errorf("a %s is neither a file nor a folder; SRC %s is standard input", kindName(info.Mode()), Stdin)}
 	}
-	return info.IsDir(), s.tree(source, name, p.Filter)
+	s.rules = nil
+	if err := s.tree(source, name, ".", p.Filter); err != nil {
+		return false, err
+	}
+	if info.IsDir() {
+		t.mirror(name, name, p.Filter, s.rules)
+	}
+	return info.IsDir(), nil
 }
 
 // globbed says that a name has what only patterns have.
@@ -188,30 +229,63 @@ func (p *Push) scanGlob(s *scan, t *tree, pattern string) error {
 		return fmt.Errorf("%s: %w", pattern, err)
 	}
 	taken := map[string]bool{}
+	filters := map[string]*Filter{}
 	for _, name := range names {
-		inside := p.Filter.out(name, false)
+		inside := name == "." || path.Base(name) == IgnoreFile
 		for d := path.Dir(name); d != "."; d = path.Dir(d) {
 			inside = inside || taken[d]
 		}
-		if inside || name == "." {
+		if inside {
+			continue
+		}
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		info, err := os.Lstat(file)
+		if err != nil {
+			return err
+		}
+		filter, err := p.filterIn(s, filters, dir, path.Dir(name))
+		if err != nil {
+			return err
+		}
+		if filter.out(name, info.IsDir()) {
 			continue
 		}
 		if err := s.parents(dir, name, taken); err != nil {
 			return err
 		}
 		taken[name] = true
-		file := filepath.Join(dir, filepath.FromSlash(name))
-		if info, err := os.Lstat(file); err == nil && info.IsDir() {
-			t.mirrors = append(t.mirrors, name)
-		}
-		if err := s.tree(file, name, p.Filter); err != nil {
+		s.rules = nil
+		if err := s.tree(file, name, name, filter); err != nil {
 			return err
+		}
+		if info.IsDir() {
+			t.mirror(name, ".", filter, s.rules)
 		}
 	}
 	if len(taken) == 0 {
 		return &fs.PathError{Op: "match", Path: pattern, Err: errors.New("no such file")}
 	}
 	return nil
+}
+
+// filterIn is the filter with the ignore files of the folder at, below dir, and of
+// those that lead to it. It remembers them in known.
+func (p *Push) filterIn(s *scan, known map[string]*Filter, dir, at string) (*Filter, error) {
+	if f := known[at]; f != nil {
+		return f, nil
+	}
+	above := p.Filter
+	if at != "." {
+		var err error
+		if above, err = p.filterIn(s, known, dir, path.Dir(at)); err != nil {
+			return nil, err
+		}
+	}
+	f, err := s.ignoring(above, filepath.Join(dir, filepath.FromSlash(at)), at)
+	if err == nil {
+		known[at] = f
+	}
+	return f, err
 }
 
 // parents adds the folders that lead to name, once.
@@ -360,9 +434,5 @@ func (p *Push) Prepare(ctx context.Context, hosts []*inventory.Host) error {
 // Close removes what Prepare left on disk.
 func (p *Push) Close() error {
 	p.spread.close()
-	errs := []error{p.sources.close()}
-	for _, name := range p.spooled {
-		errs = append(errs, os.Remove(name))
-	}
-	return errors.Join(errs...)
+	return errors.Join(p.sources.close(), p.spooled.close())
 }

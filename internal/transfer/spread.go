@@ -120,19 +120,10 @@ func (s *spreading) turn(ctx context.Context, t *tries) (turn, error) {
 			t.late = time.Since(last) >= s.how.limit() && time.Since(began) >= s.how.limit()
 		case <-ctx.Done():
 			timer.Stop()
-			return turn{}, canceled(ctx)
+			return turn{}, over(ctx)
 		}
 		timer.Stop()
 	}
-}
-
-// canceled is the error of what ctx has ended.
-func canceled(ctx context.Context) error {
-	e := &sshpool.Error{Op: "put", Kind: sshpool.KindCanceled, Stage: sshpool.StageTransfer, Err: context.Cause(ctx), Text: "canceled in transfer"}
-	if errors.Is(e.Err, context.DeadlineExceeded) {
-		e.Kind, e.Text = sshpool.KindTimeout, "timeout in transfer"
-	}
-	return e
 }
 
 // maxHolders is how many hosts are kept connected to serve others.

@@ -44,16 +44,16 @@ func (h *holding) serving(ctx context.Context) (serving, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, landingLimit)
 	defer cancel()
-	var out bytes.Buffer
+	out := &firstBytes{most: maxSaid}
 	plain := far{conn: h.conn}
-	res, err := plain.script(ctx, nonce(), servingScript, nil, nil, &out)
+	res, err := plain.script(ctx, nonce(), servingScript, nil, nil, out)
 	if err == nil && (res.code != 0 || res.signal != "") {
 		err = errors.New(ended(res))
 	}
 	if err != nil {
 		return serving{}, err
 	}
-	s := readServing(out.String())
+	s := readServing(string(out.kept))
 	h.known = &s
 	return s, nil
 }
@@ -87,7 +87,7 @@ func (c *copying) fill(ctx context.Context, temp string) error {
 	has, err := c.from.far.serving(ctx)
 	switch {
 	case ctx.Err() != nil:
-		return canceled(ctx)
+		return over(ctx)
 	case err != nil:
 		return faulty(faultSeed, "%s cannot serve others: %v", name, err)
 	case has.version == "none":
@@ -120,7 +120,7 @@ func (c *copying) fill(ctx context.Context, temp string) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return canceled(ctx)
+		return over(ctx)
 	case err != nil:
 		return targetFault(err)
 	case sent != nil:
@@ -174,23 +174,23 @@ func (c *copying) send(ctx context.Context, stage, command string) error {
 		return fi.Size(), nil
 	})
 	defer stop()
-	var out bytes.Buffer
+	out := &firstBytes{most: maxSaid}
 	only := "" // hosts with one home, and one host key, have several of these let in
 	if c.d.Spread.By == SpreadKey {
 		only = strings.TrimSpace(string(ssh.MarshalAuthorizedKey(c.key.Signer.PublicKey())))
 	}
 	server := far{conn: h.conn, lend: h.loan, supervised: true}
 	res, err := server.script(watched, nonce(), serveScript,
-		[]string{c.from.path, known, keyAlgorithms(host), c.key.User, port, address, command, only}, nil, &out)
+		[]string{c.from.path, known, keyAlgorithms(host), c.key.User, port, address, command, only}, nil, out)
 	switch {
 	case ctx.Err() != nil:
-		return canceled(ctx)
+		return over(ctx)
 	case context.Cause(watched) == errStalled:
 		return faulty(faultEither, "nothing came from %s for %v", c.from.host, c.d.Spread.limit())
 	case err != nil:
 		return faulty(faultSeed, "%s cannot serve others: %s", c.from.host, strings.TrimPrefix(err.Error(), "exec: "))
 	}
-	return c.judge(strings.TrimSpace(out.String()), res)
+	return c.judge(strings.TrimSpace(string(out.kept)), res)
 }
 
 // judge says what came of serveScript.
@@ -315,7 +315,7 @@ func (c *copying) relay(ctx context.Context, temp string) error {
 	closeErr := dst.Close()
 	switch {
 	case ctx.Err() != nil:
-		return canceled(ctx)
+		return over(ctx)
 	case context.Cause(watched) == errStalled:
 		return faulty(faultEither, "nothing came from %s for %v", name, c.d.Spread.limit())
 	case readErr != nil && !errors.Is(readErr, io.ErrClosedPipe):

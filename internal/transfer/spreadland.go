@@ -65,7 +65,7 @@ func (d *pushing) land(ctx context.Context, stage, temp, front, rest string) (*l
 		return nil, faulty(faultTarget, "no place for what arrives was made within %v", landingLimit)
 	case <-ctx.Done():
 		l.leave(ctx, false)
-		return nil, canceled(ctx)
+		return nil, over(ctx)
 	}
 }
 

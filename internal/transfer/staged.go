@@ -1,13 +1,13 @@
 package transfer
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"fleet/scheduler"
 	"fleet/sshpool"
@@ -24,7 +24,7 @@ import (
 // name. It writes "in FOLDER". What was left there for a week it removes.
 const stageScript = `umask 077
 [ -n "${HOME-}" ] && cd "$HOME" && mkdir -p .cache/fleet/stage && cd .cache/fleet/stage && chmod 700 . || exit 3
-find . -name '.fleet-*.part' -mtime +7 -exec sh -c 'for f do rm -f "$f"; rmdir "${f%/*}"; done' sh {} + 2>/dev/null
+find . \( -name '.fleet-*.part' -o -name 'probe-*' \) -mtime +7 -exec sh -c 'for f do rm -f "$f"; rmdir "${f%/*}"; done' sh {} + 2>/dev/null
 mkdir -p "$2" && chmod 700 "$2" && printf %s "$1" >"$2/probe-$1" || exit 3
 printf 'in %s\n' "$(pwd -P)/$2"
 `
@@ -135,25 +135,10 @@ func (d *pushing) stage(ctx context.Context, files *sshpool.Files, ch *change, c
 
 // stageLarge puts the large files of a tree by way of a stage, and by the stream
 // those of which that is not to be.
-func (d *pushing) stageLarge(ctx context.Context, files *sshpool.Files, count *counter) error {
-	var rest []*change
-	for _, ch := range d.large {
-		res, done, err := d.stage(ctx, files, ch, count)
-		d.did.Resumed += res.Resumed
-		if err != nil {
-			return err
-		}
-		d.did.NotSynced = !d.Sync
-		if !done {
-			rest = append(rest, ch)
-			continue
-		}
-		d.did.Sent++
-		d.did.Bytes += ch.Size
-		d.went(stagedWay(res))
-	}
-	if rest == nil {
-		return nil
+func (d *pushing) stageLarge(ctx context.Context, count *counter) error {
+	rest, err := d.stageEach(ctx, count)
+	if err != nil || rest == nil {
+		return err
 	}
 	only := &pushing{Push: d.Push, host: d.host, far: d.far, tree: d.tree, show: d.show, out: d.out,
 		plan: &plan{base: d.plan.base, changes: rest, folders: d.plan.folders}}
@@ -166,6 +151,32 @@ func (d *pushing) stageLarge(ctx context.Context, files *sshpool.Files, count *c
 	}
 	d.went(only.did.Way)
 	return nil
+}
+
+// stageEach puts the large files of a tree by way of a stage, and gives those of
+// which that is not to be.
+func (d *pushing) stageEach(ctx context.Context, count *counter) (rest []*change, err error) {
+	files, err := d.far.conn.Files(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer files.Close()
+	for _, ch := range d.large {
+		res, done, err := d.stage(ctx, files, ch, count)
+		d.did.Resumed += res.Resumed
+		if err != nil {
+			return nil, err
+		}
+		d.did.NotSynced = !d.Sync
+		if !done {
+			rest = append(rest, ch)
+			continue
+		}
+		d.did.Sent++
+		d.did.Bytes += ch.Size
+		d.went(stagedWay(res))
+	}
+	return rest, nil
 }
 
 // final says of a put that failed that no other way would do better.
@@ -181,6 +192,9 @@ func final(err error) bool {
 	return false
 }
 
+// stageLimit is how long a place where a file could be staged is waited for.
+const stageLimit = 20 * time.Second
+
 // stageFor makes the folder where the login user puts a file together that will
 // have a name; empty where that is not to be: SFTP and root must see it as the
 // shell does, and there must be room for the file twice, as its place may be on
@@ -191,13 +205,15 @@ func (d *pushing) stageFor(ctx context.Context, files *sshpool.Files, name strin
 		return ""
 	}
 	login := far{conn: d.far.conn}
+	asked, stop := context.WithTimeout(ctx, stageLimit) // there may be no session beside that of SFTP
+	defer stop()
 	n := nonce()
-	var said bytes.Buffer
+	said := &firstBytes{most: maxSaid}
 	id := fmt.Sprintf("%x", sha256.Sum256([]byte(name)))[:32]
-	if res, err := login.script(ctx, n, stageScript, []string{id}, nil, &said); err != nil || res.code != 0 {
+	if res, err := login.script(asked, n, stageScript, []string{id}, nil, said); err != nil || res.code != 0 {
 		return ""
 	}
-	made, ok := strings.CutPrefix(strings.TrimSuffix(said.String(), "\n"), "in ")
+	made, ok := strings.CutPrefix(strings.TrimSuffix(string(said.kept), "\n"), "in ")
 	if !ok || !path.IsAbs(made) {
 		return ""
 	}
@@ -214,10 +230,10 @@ func (d *pushing) stageFor(ctx context.Context, files *sshpool.Files, name strin
 	if !seen {
 		return ""
 	}
-	said.Reset()
-	_, err = d.far.script(ctx, n, seenScript, []string{probe, path.Dir(name)}, nil, &said)
+	said.kept = nil
+	_, err = d.far.script(ctx, n, seenScript, []string{probe, path.Dir(name)}, nil, said)
 	s.Remove(ctx, probe)
-	if v, vErr := s.StatVFS(ctx, made); err != nil || said.String() != n || vErr != nil || int64(v.Avail)+held < 2*size {
+	if v, vErr := s.StatVFS(ctx, made); err != nil || string(said.kept) != n || vErr != nil || int64(v.Avail)+held < 2*size {
 		s.RemoveDir(ctx, made)
 		return ""
 	}
@@ -234,13 +250,13 @@ func (d *pushing) placeAsRoot(ctx context.Context, ch *change, src *sshpool.Sour
 	f1, f2, _ := strings.Cut(d.folderStamp(parent(ch.Path)), " ")
 	args := []string{path.Join(d.plan.base, parent(ch.Path)), path.Base(ch.Path), staged, fmt.Sprint(ch.Size), fmt.Sprintf("%x", sum), d.out.sum, d.rootsWord(ch.Entry),
 		fmt.Sprintf("%04o", ch.Mode), t1, t2, yes(d.Backup && ch.old != nil), yes(d.Sync), f1, f2}
-	var said bytes.Buffer
-	res, err := d.far.script(ctx, nonce(), placeScript, args, nil, &said)
+	said := &lastBytes{most: maxSaid}
+	res, err := d.far.script(ctx, nonce(), placeScript, args, nil, said)
 	if err != nil {
 		return err
 	}
 	failed := ""
-	for line := range strings.Lines(said.String()) {
+	for line := range strings.Lines(string(said.kept)) {
 		line = strings.TrimSuffix(line, "\n")
 		if line == "done" {
 			return nil

@@ -17,11 +17,15 @@ type store struct {
 	dir  string   // of the last file
 	in   *os.Root // that folder, opened
 	buf  []byte
-	open bool // in is open
+	open bool        // in is open
+	mode fs.FileMode // of new folders, until finish
 	// owners gives files to whom they belong on the host, by name, as far as there
 	// are such users and groups here; nil where they belong to who pulls.
 	owners *localOwners
 }
+
+// folderMode is that of new folders which get another one in the end.
+const folderMode = 0o700
 
 // partPrefix begins the names of files that are not yet whole.
 const partPrefix = ".fleet-part."
@@ -54,7 +58,13 @@ func (s *store) folder(name string) error {
 	if err := s.folder(path.Dir(name)); err != nil {
 		return err
 	}
-	return s.root.Mkdir(name, 0o700)
+	err = s.root.Mkdir(name, s.mode)
+	if errors.Is(err, fs.ErrExist) { // hosts may share folders that lead to flat names
+		if info, err := s.root.Lstat(name); err == nil && info.IsDir() {
+			return nil
+		}
+	}
+	return err
 }
 
 // enter gives the folder that holds name, opened. It was made before.
@@ -68,8 +78,20 @@ func (s *store) enter(name string) (*os.Root, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if s.mode == folderMode { // finish will give it the mode that it is to have
+		s.unlock(dir)
+	}
 	s.dir, s.in, s.open = dir, in, true
 	return in, path.Base(name), nil
+}
+
+// unlock lets us write to a folder of ours that has come with a mode that does not.
+// If that cannot be, what is written next tells why.
+func (s *store) unlock(dir string) {
+	info, err := s.root.Lstat(dir)
+	if err == nil && dir != "." && info.IsDir() && info.Mode()&0o300 != 0o300 {
+		s.root.Chmod(dir, info.Mode().Perm()|0o700)
+	}
 }
 
 func (s *store) leave() {
