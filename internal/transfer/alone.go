@@ -16,8 +16,9 @@ import (
 
 // aloneSize is the size from which a file that is all there is to send goes by
 // sshpool.Files: that goes on where an interrupted push stopped, has the file
-// synced, and needs a session more.
-const aloneSize = 8 << 20
+// synced, and needs a session more. It is not changed while anything is copied, and
+// only by tests.
+var aloneSize int64 = 8 << 20
 
 // sources are the files that went alone, each opened once for all hosts.
 type sources struct {

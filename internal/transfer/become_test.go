@@ -13,6 +13,7 @@ import (
 // TestBecomeReal copies to a folder of root's and from it as a login user who may
 // become root, and not as one who is none.
 func TestBecomeReal(t *testing.T) {
+	t.Parallel()
 	const password = "hunter2-of-ann"
 	h := dial(t, sshtest.OpenSSH(t, sshtest.Listen("127.0.0.1"), sshtest.WithAccounts(sshtest.Accounts{
 		Login: "ann", Passwords: map[string]string{"ann": password},

@@ -16,6 +16,7 @@ import (
 // TestPullBytesInAll counts what all files come to, whatever the host had said of
 // each.
 func TestPullBytesInAll(t *testing.T) {
+	t.Parallel()
 	h, lie := liar(t)
 	var said []string
 	var sent []*tar.Header
@@ -37,6 +38,7 @@ func TestPullBytesInAll(t *testing.T) {
 
 // TestPushEndless ends a push to a host that tells of files without end.
 func TestPushEndless(t *testing.T) {
+	t.Parallel()
 	h, lie := liar(t)
 	src := t.TempDir()
 	write(t, src, map[string]string{"f": "1", "g": "2"})
@@ -50,6 +52,7 @@ func TestPushEndless(t *testing.T) {
 // TestDiffUnasked takes nothing of a host for a difference but the files that are
 // to be replaced.
 func TestDiffUnasked(t *testing.T) {
+	t.Parallel()
 	h, lie := liar(t)
 	src := t.TempDir()
 	write(t, src, map[string]string{"f": "1"})
@@ -105,6 +108,7 @@ func TestFewWords(t *testing.T) {
 // TestPullFlatTogether pulls from many hosts at once into one folder that there is
 // not yet.
 func TestPullFlatTogether(t *testing.T) {
+	t.Parallel()
 	h := servers(t)["openssh with GNU tools"](t)
 	write(t, h.dir, map[string]string{"f": "1"})
 	var list []*inventory.Host

@@ -57,7 +57,7 @@ func TestRealCauses(t *testing.T) {
 	big := make([]byte, 3<<20)
 	rand.Read(big)
 	large := bytes.Repeat(big, 3) // goes alone
-	files := map[string]string{"tree/f": string(big), "many/f": "new", "large/f": string(large), "small/f": "new"}
+	files := map[string]string{"tree/f": string(big), "tree/g": "beside it", "many/f": "new", "large/f": string(large), "small/f": "new"}
 	for i := range 20 {
 		files[fmt.Sprint("many/n", i)] = "x"
 	}
@@ -118,6 +118,7 @@ func TestRealCauses(t *testing.T) {
 // TestRealFileLimit meets a limit on how long files may be (ulimit -f), which ends
 // tools by a signal.
 func TestRealFileLimit(t *testing.T) {
+	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t, sshtest.Namespace("ulimit -f 200"))) // blocks of 512 bytes
 	src := t.TempDir()
 	write(t, src, map[string]string{"f": strings.Repeat("long", 100_000), "g": "short"})
@@ -134,6 +135,7 @@ func TestRealFileLimit(t *testing.T) {
 
 // TestRealPermission meets folders and files that the login user may not write or read.
 func TestRealPermission(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {
@@ -156,6 +158,7 @@ func TestRealPermission(t *testing.T) {
 		},
 	} {
 		t.Run(way, func(t *testing.T) {
+			t.Parallel()
 			h := start(t)
 			wants := func(what string, err error, text string) {
 				t.Helper()

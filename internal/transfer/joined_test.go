@@ -23,6 +23,7 @@ func joined(t *testing.T, dir string, names ...string) {
 // TestJoinedChecksum compares by digest files with several names: what is said of
 // their bytes is right, and what differs in one name alone is found.
 func TestJoinedChecksum(t *testing.T) {
+	t.Parallel()
 	h := servers(t)["openssh with GNU tools"](t)
 	src, dst := t.TempDir(), filepath.Join(h.dir, "dst")
 	write(t, src, map[string]string{"a": "right", "lone": "alone"})
@@ -91,6 +92,7 @@ func TestJoinedChecksum(t *testing.T) {
 
 // TestJoinedLarge sends a large file with two names once, as one file.
 func TestJoinedLarge(t *testing.T) {
+	t.Parallel()
 	h := servers(t)["openssh with GNU tools"](t)
 	src, dst := t.TempDir(), filepath.Join(h.dir, "dst")
 	data := make([]byte, largeSize)

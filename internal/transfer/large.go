@@ -11,8 +11,9 @@ import (
 )
 
 // largeSize is the size from which on the files of a tree go one by one, after
-// the stream, so that an interrupted run goes on where it stopped.
-const largeSize = 64 << 20
+// the stream, so that an interrupted run goes on where it stopped. As aloneSize, it
+// is changed only by tests.
+var largeSize int64 = 64 << 20
 
 // takeLarge takes the files that go by themselves out of the plan, and says that
 // there are some; not where only the stream is to be had.

@@ -13,6 +13,7 @@ import (
 // TestLargeFiles has a tree with a large file go both ways; a push of it that is cut
 // goes on where it was.
 func TestLargeFiles(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t)
 	src := filepath.Join(t.TempDir(), "src")
 	large := make([]byte, largeSize+12345)
@@ -45,7 +46,7 @@ func TestLargeFiles(t *testing.T) {
 	// A pull that is cut goes on where it was.
 	os.RemoveAll(back.dir)
 	c := newCutter(t, s.Port)
-	c.reverse.Store(20 << 20)
+	c.reverse.Store(largeSize * 3 / 4)
 	through := dialTrusting(t, s, c.port)
 	through.dir = back.dir
 	one := func() *Pull { return &Pull{Sources: []string{dst + "/d/large"}, Dir: back.dir} }
@@ -53,7 +54,7 @@ func TestLargeFiles(t *testing.T) {
 		t.Error("cut: no error")
 	}
 	through.conn.Close()
-	if did, told, err := back.pull(one()); err != nil || did.Resumed < 8<<20 {
+	if did, told, err := back.pull(one()); err != nil || did.Resumed < largeSize/8 {
 		t.Errorf("resumed: %+v, %v\n%s", did, err, told)
 	}
 	if data, err := os.ReadFile(filepath.Join(back.dir, "h/large")); err != nil || !bytes.Equal(data, large) {

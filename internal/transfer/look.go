@@ -122,7 +122,14 @@ func plainNames(set map[string]bool) string {
 func (f *far) look(ctx context.Context, l lookFor) (*outlook, error) {
 	if f.sftp == nil {
 		out, err := f.lookByShell(ctx, l)
-		if !lacking(out, err) || !f.bySFTP(ctx) {
+		if !lacking(out, err) {
+			return out, err
+		}
+		begun := false
+		for range 2 { // where a command ends at once dropbear 2022.83 may close the next session, too
+			begun = begun || f.bySFTP(ctx)
+		}
+		if !begun {
 			return out, err
 		}
 	}

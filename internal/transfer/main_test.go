@@ -23,7 +23,14 @@ import (
 	"fleet/sshpool/hostkeys"
 )
 
-func TestMain(m *testing.M) { sshtest.Leaks(m) }
+// TestMain makes large files small, so that the tests move hundreds of MiB less.
+func TestMain(m *testing.M) {
+	if aloneSize != 8<<20 || largeSize != 64<<20 {
+		panic("other sizes than the documentation says")
+	}
+	aloneSize, largeSize = 1<<20, 4<<20
+	sshtest.Leaks(m)
+}
 
 // host is a real server, and a connection to it.
 type host struct {

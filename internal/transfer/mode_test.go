@@ -12,6 +12,7 @@ import (
 
 // TestMode holds modes to what chmod(1) makes of the same, on files and folders.
 func TestMode(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	r := rand.New(rand.NewPCG(5, 7))
 	pick := func(set string, most int) string {

@@ -71,6 +71,7 @@ func TestPullMirror(t *testing.T) {
 
 // TestPullMirrorBlind deletes nothing where a folder of the host cannot be read.
 func TestPullMirrorBlind(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
 		if err := os.Chmod(d, 0o755); err != nil {

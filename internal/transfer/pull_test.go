@@ -94,9 +94,10 @@ func TestPullTree(t *testing.T) {
 
 // TestOneSession pushes to and pulls from a host that allows one session at a time.
 func TestOneSession(t *testing.T) {
+	t.Parallel()
 	h := dial(t, sshtest.OpenSSH(t, sshtest.Config("MaxSessions 1")))
 	src, dst := plain(t), filepath.Join(h.dir, "dst")
-	write(t, src, map[string]string{"large": strings.Repeat("0123456", largeSize/7+1), "sub/large": strings.Repeat("abcdefg", largeSize/7+1)})
+	write(t, src, map[string]string{"large": strings.Repeat("0123456", int(largeSize)/7+1), "sub/large": strings.Repeat("abcdefg", int(largeSize)/7+1)})
 	age(t, src)
 	if did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst, Owner: "root", Group: "daemon"}); did.Way != "tar and sftp" {
 		t.Errorf("push: %+v", did)
@@ -233,6 +234,7 @@ func archive(t *testing.T, members ...*tar.Header) string {
 
 // TestPullHostileLists has hosts tell of names that lead elsewhere.
 func TestPullHostileLists(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 300)
 	h, lie := liar(t)
 	for _, c := range []struct{ entry, why string }{
@@ -278,6 +280,7 @@ func exists(file string) []string {
 
 // TestPullHostileStreams has hosts send what was not asked for.
 func TestPullHostileStreams(t *testing.T) {
+	t.Parallel()
 	h, lie := liar(t)
 	file := func(name string, size int64) *tar.Header { return &tar.Header{Name: name, Size: size, Mode: 0o644} }
 	for name, c := range map[string]struct {

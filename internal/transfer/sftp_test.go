@@ -77,6 +77,7 @@ func TestMirrorBothWays(t *testing.T) {
 
 // TestSFTPOwner gives files an owner by name where there is no shell to ask.
 func TestSFTPOwner(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root gives files away")
 	}

@@ -149,6 +149,7 @@ func TestAtomicDirKeeps(t *testing.T) {
 
 // TestManyMirrors mirrors so many folders that their names fit into no command.
 func TestManyMirrors(t *testing.T) {
+	t.Parallel()
 	h := servers(t)["openssh with GNU tools"](t)
 	src := t.TempDir()
 	for i := range 1500 {

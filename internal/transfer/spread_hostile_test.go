@@ -43,6 +43,7 @@ func (h *spreadHost) lands(t *testing.T) {
 func TestSpreadStopped(t *testing.T) {
 	for _, how := range []string{"stopped", "cut"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			s := newSpreadHosts(t, slowSSH(t), nil)
 			ctx, stop := context.WithCancel(testContext(t))
 			defer stop()
@@ -83,6 +84,7 @@ func TestSpreadStopped(t *testing.T) {
 func TestSpreadStalled(t *testing.T) {
 	for _, how := range []string{"hangs", "goes down"} {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			s := newSpreadHosts(t, slowSSH(t), nil)
 			h := s.hosts[1]
 			spread, want := &Spread{Seeds: 1, Fanout: 1, By: SpreadKey, stall: 3 * time.Second}, "nothing came from web01 for 3s"
@@ -183,6 +185,7 @@ exit $r
 `, "either"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			s := newSpreadHosts(t, nil, nil)
 			h := s.hosts[1]

@@ -60,7 +60,7 @@ func (c *countedConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-const spreadSize = 9<<20 + 12345
+const spreadSize = 4<<20 + 12345
 
 // newSpreadHosts starts a server for each list of options.
 func newSpreadHosts(t *testing.T, opts ...[]sshtest.Option) *spreadHosts {
@@ -190,6 +190,7 @@ func some(n int) [][]sshtest.Option { return make([][]sshtest.Option, n) }
 func TestSpread(t *testing.T) {
 	for _, by := range []SpreadWay{SpreadKey, SpreadAgent, SpreadRelay} {
 		t.Run(string(by), func(t *testing.T) {
+			t.Parallel()
 			s := newSpreadHosts(t, some(5)...)
 			s.push(testContext(t), &Push{Spread: &Spread{Seeds: 1, Fanout: 2, By: by}}, nil)
 			s.log()
@@ -220,6 +221,7 @@ func TestSpread(t *testing.T) {
 // TestSpreadSharedHome has hosts whose user has one home, as on NFS: many change
 // one authorized_keys at once.
 func TestSpreadSharedHome(t *testing.T) {
+	t.Parallel()
 	s := newSpreadHosts(t, nil)
 	one := s.hosts[0]
 	one.Stop()
@@ -262,6 +264,7 @@ func TestSpreadSharedHome(t *testing.T) {
 
 // TestSpreadNoKeys serves a host whose user has no ~/.ssh: it has none afterwards.
 func TestSpreadNoKeys(t *testing.T) {
+	t.Parallel()
 	s := newSpreadHosts(t, nil, []sshtest.Option{sshtest.Password("geheim")})
 	h := s.hosts[1]
 	h.target.Auth = &sshpool.Auth{Password: func(context.Context) (string, error) { return "geheim", nil }}
@@ -292,6 +295,7 @@ func TestSpreadNoKeys(t *testing.T) {
 
 // TestSpreadTree spreads the large files of a tree and keeps what is replaced.
 func TestSpreadTree(t *testing.T) {
+	t.Parallel()
 	s := newSpreadHosts(t, nil, nil)
 	tree := filepath.Join(s.dir, "tree")
 	write(t, tree, map[string]string{"a/small": "text", "b": "dir"})
@@ -324,7 +328,7 @@ func TestSpreadTree(t *testing.T) {
 	if h := s.hosts[1]; h.did.From != "web01" || h.did.Sent != 2 {
 		t.Errorf("from %q, direct %q, sent %d", h.did.From, h.did.Direct, h.did.Sent)
 	}
-	if copies := float64(s.sent.Load()) / largeSize; copies > 1.3 {
+	if copies := float64(s.sent.Load()) / float64(largeSize); copies > 1.3 {
 		t.Errorf("this side sent %.2f copies", copies)
 	}
 }
@@ -428,6 +432,7 @@ func directCases(t *testing.T) []directCase {
 func TestSpreadDirect(t *testing.T) {
 	for _, c := range directCases(t) {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			s := newSpreadHosts(t, c.opts[:]...)
 			by := SpreadKey
 			if c.by != "" {

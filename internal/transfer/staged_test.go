@@ -43,7 +43,7 @@ func newRootsFile(t *testing.T, home func(home string) error, more ...sshtest.Op
 			t.Fatal(err)
 		}
 	}
-	r := &rootsFile{t: t, home: dir + "/home", bin: dir + "/bin", src: dir + "/src/big", dst: dir + "/dst/big", data: make([]byte, 4*aloneSize)}
+	r := &rootsFile{t: t, home: dir + "/home", bin: dir + "/bin", src: dir + "/src/big", dst: dir + "/dst/big", data: make([]byte, 12<<20)}
 	rand.Read(r.data)
 	for name, mode := range map[string]os.FileMode{"home": 0o700, "bin": 0o755, "src": 0o755, "dst": 0o700} {
 		if err := os.Mkdir(filepath.Join(dir, name), mode); err != nil {
@@ -140,7 +140,7 @@ func TestStagedGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if did.Way != "sftp and a copy by root" || did.Resumed < 8<<20 || did.Sent != 1 || did.NotSynced || did.NotAtomic {
+	if did.Way != "sftp and a copy by root" || did.Resumed < 4<<20 || did.Sent != 1 || did.NotSynced || did.NotAtomic {
 		t.Errorf("%+v", did)
 	}
 	for ctx := testContext(t); c.sent.Load() == 0 && ctx.Err() == nil; {
@@ -188,30 +188,37 @@ func TestStagedElseStream(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		as   string
-		home func(home string) error
+		home func(t *testing.T, home string) error
 		more []sshtest.Option
 		way  string
 	}{
 		"not root": {as: "ann", way: "tar"},
-		"no home":  {way: "tar", home: func(home string) error { return os.Chmod(home, 0o500) }},
-		"no room": {way: "tar", home: func(home string) error {
+		"no home":  {way: "tar", home: func(_ *testing.T, home string) error { return os.Chmod(home, 0o500) }},
+		"no room": {way: "tar", home: func(t *testing.T, home string) error {
 			t.Cleanup(func() { syscall.Unmount(home, 0) })
-			return syscall.Mount("tmpfs", home, "tmpfs", 0, "mode=0700,uid=54321,size=40m")
+			return syscall.Mount("tmpfs", home, "tmpfs", 0, "mode=0700,uid=54321,size=16m")
 		}},
 		"no subsystem": {way: "sftp-server and a copy by root", more: []sshtest.Option{sshtest.NoSFTP()}},
 	} {
-		r := newRootsFile(t, c.home, c.more...)
-		if c.as != "" {
-			if err := os.Chown(filepath.Dir(r.dst), ann, ann); err != nil {
-				t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var home func(string) error
+			if c.home != nil {
+				home = func(home string) error { return c.home(t, home) }
 			}
-		}
-		did, err := r.push(r.s.Port, c.as, &Push{})
-		if err != nil || did.Way != c.way || did.Sent != 1 {
-			t.Errorf("%s: %+v, %v", name, did, err)
-		}
-		r.holds(r.dst, string(r.data))
-		r.left("big")
+			r := newRootsFile(t, home, c.more...)
+			if c.as != "" {
+				if err := os.Chown(filepath.Dir(r.dst), ann, ann); err != nil {
+					t.Fatal(err)
+				}
+			}
+			did, err := r.push(r.s.Port, c.as, &Push{})
+			if err != nil || did.Way != c.way || did.Sent != 1 {
+				t.Errorf("%+v, %v", did, err)
+			}
+			r.holds(r.dst, string(r.data))
+			r.left("big")
+		})
 	}
 }
 
