@@ -371,3 +371,27 @@ func TestGoneMeanwhile(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTwoLookAtOnce looks at a run whose process has died while another does: that
+// one is not taken for the run.
+func TestTwoLookAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	tp := taping(t, Config{Dir: dir}, "a")
+	tp.begin("a")
+	if err := tp.Close(); err != nil { // no Finish: it died
+		t.Fatal(err)
+	}
+	other, err := open(context.Background(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	died, sure, release, err := other.died(tp.id)
+	if err != nil || !died || !sure {
+		t.Fatalf("died %v, sure %v, %v", died, sure, err)
+	}
+	if run := find(t, reopened(t, dir), tp.id); run.Ending != Crashed || run.Counts[scheduler.Lost] != 1 {
+		t.Errorf("%+v", run)
+	}
+	release()
+}

@@ -69,7 +69,7 @@ func (l *life) end() error {
 
 // died says of a run without an ending that its process has died, and whether
 // the store knows all hosts that were begun. release is then to be called after
-// the run was settled.
+// the run was settled. Several may look at once: none is taken for the run.
 func (s *Store) died(id string) (died, sure bool, release func(), err error) {
 	file, err := os.OpenFile(s.livePath(id), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,7 +78,7 @@ func (s *Store) died(id string) (died, sure bool, release func(), err error) {
 	if err != nil {
 		return false, false, nil, err
 	}
-	if err := tryLock(file); err != nil {
+	if err := tryShare(file); err != nil {
 		file.Close()
 		if errors.Is(err, errLocked) {
 			err = nil
