@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -59,12 +60,20 @@ func acceptedKey(t sshpool.Target, knownAs string, key ssh.PublicKey, before boo
 	return k
 }
 
-// entries are the lines that mean addr, by its port or without one.
+// entries are the lines that decide on addr: those of its port and those without
+// one, of which keys count only where the port has none of its own.
 func entries(x *hostkeys.Index, addr string) []hostkeys.Entry {
 	found := x.Lookup(addr)
 	host, port, err := net.SplitHostPort(addr)
-	if err == nil && port != "22" {
-		found = append(found, x.Lookup(net.JoinHostPort(host, "22"))...)
+	if err != nil || port == "22" {
+		return found
+	}
+	isKey := func(e hostkeys.Entry) bool { return e.Marker == hostkeys.NoMarker }
+	own := slices.ContainsFunc(found, isKey)
+	for _, e := range x.Lookup(net.JoinHostPort(host, "22")) {
+		if !own || !isKey(e) {
+			found = append(found, e)
+		}
 	}
 	return found
 }

@@ -39,7 +39,7 @@ func TestAcceptedKey(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "known_hosts")
 	text := line("web01", host.PublicKey()) + line("[web02]:2222", host.PublicKey()) + line("web03", other.PublicKey()) +
-		line("@cert-authority web04", authority.PublicKey())
+		line("@cert-authority web04", authority.PublicKey()) + line("[web06]:2222", other.PublicKey()) + line("web06", host.PublicKey())
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +60,8 @@ func TestAcceptedKey(t *testing.T) {
 		{"web03:22", host.PublicKey(), "changed", ":3"},
 		{"web04:22", cert, "certificate", ":4"},
 		{"web05:22", host.PublicKey(), "unknown", ""},
+		{"web06:22", host.PublicKey(), "known", ":6"},
+		{"web06:2222", host.PublicKey(), "changed", ":5"}, // this port has a key of its own
 	} {
 		k := acceptedKey(target, c.addr, c.key, true)
 		if k.State != c.state || !strings.HasSuffix(strings.Join(k.Places, " "), c.place) || k.Fingerprint != ssh.FingerprintSHA256(host.PublicKey()) {

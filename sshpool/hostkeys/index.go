@@ -45,9 +45,9 @@ func (e Entry) Place() string {
 // host takes microseconds at any n. Algorithms begins where the last search
 // ended and stops at the first line that means the host: microseconds for hosts
 // in about the order of the file, else up to n HMACs. Lookup, and the refusal
-// or first acceptance of a host that is not known, need all n (25 ms at
-// 100,000), once for each name. Names that are not hashed cost a map access,
-// and each line with a wildcard or negation a match.
+// or first acceptance of a host that is not known, or known without its port
+// only, need all n (25 ms at 100,000), once for each name. Names that are not
+// hashed cost a map access, and each line with a wildcard or negation a match.
 type Index struct {
 	mu       sync.RWMutex
 	files    []file

@@ -92,8 +92,9 @@ func (p *Policy) Check(addr string, remote net.Addr, key ssh.PublicKey) error {
 	return nil
 }
 
-// judge decides by the index alone. A key known for the name without its port
-// is good for every port, as in ssh; another key there says nothing.
+// judge decides by the index alone. A key known for the name without its port is
+// good for every port that no key is known of, as in ssh; another key there says
+// nothing.
 func (p *Policy) judge(addr string, key ssh.PublicKey) *Error {
 	x := p.idx()
 	name, bare := lineName(addr)
@@ -104,11 +105,14 @@ func (p *Policy) judge(addr string, key ssh.PublicKey) *Error {
 		}
 	}
 	plain := certified(key).Marshal()
-	if x.knows(name, plain) || bare != "" && x.knows(bare, plain) {
+	if x.knows(name, plain) {
 		return nil
 	}
 	known, authorities := x.speak(name)
 	if bare != "" {
+		if len(known) == 0 && x.knows(bare, plain) {
+			return nil
+		}
 		_, more := x.speak(bare)
 		authorities = append(authorities, more...)
 	}

@@ -62,6 +62,7 @@ func TestCheckStrict(t *testing.T) {
 		{"web2:22", one, ""},
 		{"web2:22", two, ReasonChanged},
 		{"web2:2222", two, ""},
+		{"web2:2222", one, ReasonChanged}, // the name without its port has it, but this port has its own
 		{"web2:2222", fakeKey(9), ReasonChanged},
 		{"web4:22", one, ReasonUnknown},
 		{"a.example.org:22", shared, ""},
@@ -71,6 +72,7 @@ func TestCheckStrict(t *testing.T) {
 		{"elsewhere:22", stolen, ReasonRevoked},
 		{"[::1]:22", one, ""},
 		{"[::1]:2222", two, ""},
+		{"[::1]:2222", one, ReasonChanged},
 		{"[::1]:2222", fakeKey(9), ReasonChanged},
 		{"old:22", one, ReasonUnknown}, // a key that cannot be checked speaks for nobody
 	} {
