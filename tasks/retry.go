@@ -99,7 +99,11 @@ func (on RetryOn) matches(e *scheduler.Error, value any) bool {
 	if len(on.words)+len(on.codes) == 0 {
 		return e.Outcome == scheduler.Unreachable
 	}
-	if res, ok := value.(*CommandResult); ok && e.Cause.Kind == scheduler.KindExit && slices.Contains(on.codes, res.Exec.ExitCode) {
+	res, ok := value.(*CommandResult)
+	if ok && res.Exec.Supervised.Unkilled {
+		return false // it may still run, and must not run twice at a time
+	}
+	if ok && e.Cause.Kind == scheduler.KindExit && slices.Contains(on.codes, res.Exec.ExitCode) {
 		return true
 	}
 	return slices.Contains(on.words, string(e.Outcome)) || slices.Contains(on.words, string(e.Cause.Kind))

@@ -12,7 +12,8 @@ import (
 
 // scripted is a Poller on a clock of its own, over one host whose connects and
 // commands end as a list says: "ok", "refused" or "auth" (connecting), "exit N",
-// "lost", "timeout", "hang" (until canceled).
+// "lost", "timeout", "unkilled" (a timeout after which it may go on), "hang" (until
+// canceled).
 type scripted struct {
 	now  time.Time
 	list []string
@@ -47,6 +48,9 @@ func (s *scripted) Submit(id scheduler.ID, _ string, op scheduler.Op) {
 		case "lost":
 			c.Err = s.fails(scheduler.Lost, scheduler.KindConnLost, "connection lost")
 		case "timeout":
+			c.Err = s.fails(scheduler.Failed, scheduler.KindTimeout, "timeout in command after 1s")
+		case "unkilled":
+			c.Value = scheduler.ExecResult{Supervised: scheduler.Supervised{Unkilled: true}}
 			c.Err = s.fails(scheduler.Failed, scheduler.KindTimeout, "timeout in command after 1s")
 		case "hang":
 			s.hanging = id
@@ -140,6 +144,8 @@ func TestRetry(t *testing.T) {
 		{"exit=75", "exit 75,exit 1,ok", 2, 2, "failed: exit status 1"},
 		{"exit=75,lost", "exit 75,lost,ok", 3, 3, "ok"},
 		{"timeout", "timeout,ok", 2, 2, "ok"},
+		// What may still run is not begun again beside it.
+		{"timeout,failed", "unkilled,ok", 1, 1, "failed: timeout in command after 1s"},
 		{"timeout", "refused,ok", 1, 0, "unreachable: connection refused"},
 		{"failed", "timeout,exit 1,lost", 3, 3, "lost: connection lost"},
 		{"refused", "refused,ok", 2, 1, "ok"},

@@ -164,13 +164,13 @@ func (r *results) result(ev scheduler.Event) event.Result {
 	}
 	if s := r.open[ev.Host]; s != nil {
 		delete(r.open, ev.Host)
-		if v, ok := ev.Value.(*tasks.CommandResult); ok || ev.Value == nil && r.jobs[ev.Host] == nil {
+		if v, ok := value.(*tasks.CommandResult); ok || value == nil && r.jobs[ev.Host] == nil {
 			res.Kill = killOf(res, v)
 		}
 		var cut [2]bool
 		res.Stdout, cut[0] = s.stdout.end()
 		res.Stderr, cut[1] = s.stderr.end()
-		if res.Transfer != nil {
+		if res.Transfer != nil || value == nil { // nobody else has counted
 			res.StdoutBytes, res.StderrBytes = s.stdout.bytes, s.stderr.bytes
 		}
 		res.Truncated = cut[0] || cut[1]

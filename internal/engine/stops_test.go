@@ -18,6 +18,7 @@ import (
 	"fleet/internal/sshtest"
 	"fleet/scheduler"
 	"fleet/sshpool"
+	"fleet/tasks"
 )
 
 // TestStopAtHalf stops a run of 400 hosts when 200 have ended and 50 are under
@@ -86,6 +87,11 @@ func TestSecondStopLeavesAtOnce(t *testing.T) {
 				at = time.Now()
 				stops <- struct{}{}
 				stops <- struct{}{}
+			}
+		}
+		s.onResult = func(r event.Result) {
+			if r.StdoutBytes < r.Stdout.Len() {
+				t.Errorf("round %d: %s wrote %d bytes, and %d were kept", round, r.Host, r.StdoutBytes, r.Stdout.Len())
 			}
 		}
 		c := carry(t, req, s, light)
@@ -158,6 +164,23 @@ func TestGivenUpUnsent(t *testing.T) {
 	}
 	if s := f.Stats(); s.CommandsRun != 0 || len(c.results) != 3 {
 		t.Errorf("%d commands ran, %d results", s.CommandsRun, len(c.results))
+	}
+}
+
+// TestKillIsToldBesideRetries ends commands at their limit: what became of them on
+// their hosts is told whether or not hosts may be tried again.
+func TestKillIsToldBesideRetries(t *testing.T) {
+	f := sshtest.Lab(t, lab.Config{N: 2, Prefix: "h"})
+	for _, times := range []int{0, 1} {
+		req := ask(f, "sleep 1000", f.Hosts()...)
+		req.Timeout = time.Second
+		req.Retry = tasks.Retry{Times: times, Wait: time.Millisecond}
+		c := carry(t, req, newTold(), nil)
+		for host, res := range c.results {
+			if res.Outcome != failed || res.Tries != 1 || res.Kill == "" {
+				t.Errorf("with %d retries: %s: %s after %d tries, kill %q: %v", times, host, res.Outcome, res.Tries, res.Kill, res.Cause)
+			}
+		}
 	}
 }
 
