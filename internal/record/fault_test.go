@@ -245,6 +245,9 @@ func TestLookWhileHeld(t *testing.T) {
 	if err := s.Refresh(context.Background(), run); err != nil || run.Ending != Crashed || s.Unsettled() != nil {
 		t.Errorf("%+v, %v, %v", run, err, s.Unsettled())
 	}
+	if run.Counts[scheduler.Skipped] != 1 { // the look that could not settle has not taken away what was known
+		t.Errorf("%v: b was never begun", run.Counts)
+	}
 }
 
 // TestRetentionIsNoFault lets go of old runs while the store is damaged where they
@@ -393,5 +396,5 @@ func TestTwoLookAtOnce(t *testing.T) {
 	if run := find(t, reopened(t, dir), tp.id); run.Ending != Crashed || run.Counts[scheduler.Lost] != 1 {
 		t.Errorf("%+v", run)
 	}
-	release()
+	release(true)
 }

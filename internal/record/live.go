@@ -68,12 +68,13 @@ func (l *life) end() error {
 }
 
 // died says of a run without an ending that its process has died, and whether
-// the store knows all hosts that were begun. release is then to be called after
-// the run was settled. Several may look at once: none is taken for the run.
-func (s *Store) died(id string) (died, sure bool, release func(), err error) {
+// the store knows all hosts that were begun. release is then to be called, with
+// whether the run was settled: until that the file says what is known. Several may
+// look at once: none is taken for the run.
+func (s *Store) died(id string) (died, sure bool, release func(settled bool), err error) {
 	file, err := os.OpenFile(s.livePath(id), os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return true, false, func() {}, nil
+		return true, false, func(bool) {}, nil
 	}
 	if err != nil {
 		return false, false, nil, err
@@ -90,9 +91,11 @@ func (s *Store) died(id string) (died, sure bool, release func(), err error) {
 		file.Close()
 		return false, false, nil, err
 	}
-	return true, info.Mode().Perm() != modeUnsure, func() {
-		os.Remove(file.Name())       //nolint:errcheck // a file that stays does no harm
-		os.Remove(Socket(s.dir, id)) //nolint:errcheck // the same
+	return true, info.Mode().Perm() != modeUnsure, func(settled bool) {
+		if settled {
+			os.Remove(file.Name())       //nolint:errcheck // a file that stays does no harm
+			os.Remove(Socket(s.dir, id)) //nolint:errcheck // the same
+		}
 		file.Close()
 	}, nil
 }

@@ -18,7 +18,8 @@ const (
 	skippedText = "not started: fleet ended before its turn"
 )
 
-// settle gives every run whose process has died its ending.
+// settle gives every run whose process has died its ending, but for those of which
+// the error tells.
 func (s *Store) settle(ctx context.Context) error {
 	rows, err := s.db.QueryContext(ctx, "SELECT seq, id FROM runs WHERE ended IS NULL")
 	if err != nil {
@@ -36,21 +37,25 @@ func (s *Store) settle(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
+	var errs []error
 	for seq, id := range open {
 		died, sure, release, err := s.died(id)
 		if err != nil {
-			return fmt.Errorf("look whether run %s lives: %w", id, err)
+			errs = append(errs, fmt.Errorf("look whether run %s lives: %w", id, err))
+			continue
 		}
 		if !died {
 			continue
 		}
-		err = s.settleRun(ctx, seq, sure)
-		release()
-		if err != nil {
-			return fmt.Errorf("settle run %s: %w", id, err)
+		if err = s.settleRun(ctx, seq, sure); err != nil {
+			errs = append(errs, fmt.Errorf("settle run %s: %w", id, err))
+		}
+		release(err == nil)
+		if err != nil && locked(err) {
+			break // it takes its time, each time
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // settleRun gives each host of a run that has no result one. sure says that the

@@ -19,6 +19,9 @@ const (
 	pieceSize = 32 << 10
 	// mostPending is how many bytes of output wait for the writer before hosts do.
 	mostPending = 8 << 20
+	// pieceCost is what a piece takes of that beside its bytes, which others may have:
+	// where all write the same, and the store is held, there may be many.
+	pieceCost = 256
 	// roomWait is how long a host's output waits for a writer that is behind. It is
 	// met by a store that is held or hangs only; the rest of that output is then
 	// not kept.
@@ -264,7 +267,7 @@ func (t *tape) tell(p []byte) {
 func (t *tape) full() {
 	if t.stop.Load() == going {
 		c := t.rec.recent.of(t.held)
-		p := piece{of: t, at: t.begin, size: len(t.held), sum: c.sum}
+		p := piece{of: t, at: t.begin, size: len(t.held), sum: c.sum, fresh: pieceCost}
 		if t.sums == nil {
 			t.sums = sha256.New()
 			t.sums.Write([]byte("pieces\n")) // so that it is no content's
@@ -273,7 +276,7 @@ func (t *tape) full() {
 		if !t.rec.stored.has(p.sum) { // most work is in what is new
 			first := false
 			if p.coding, p.data, first = c.squeezed(); first {
-				p.fresh = int64(len(p.data))
+				p.fresh += int64(len(p.data))
 			}
 		}
 		t.rec.addPiece(p)
