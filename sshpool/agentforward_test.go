@@ -71,6 +71,7 @@ func TestTwoAgents(t *testing.T) {
 // TestAgentAtOnce has many commands of one connection lend the same agent at once:
 // the host agrees to the first and refuses all others, who have it too.
 func TestAgentAtOnce(t *testing.T) {
+	t.Parallel()
 	socket := oneKey(t)
 	target := realTarget(t, sshtest.OpenSSH(t))
 	for range 5 {

@@ -12,6 +12,7 @@ import (
 // drain time after the command has ended. All of it must come, and nothing is
 // said to linger.
 func TestSlowWriterGetsAll(t *testing.T) {
+	t.Parallel()
 	_, target := one(t, "")
 	c, err := Dial(testContext(t), target)
 	if err != nil {

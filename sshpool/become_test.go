@@ -77,19 +77,27 @@ var becomings = []becoming{
 	{"never", "doas", Become{Method: "doas"}, KindBecomeDenied, "doas did not begin the command (exit status 1): "},
 }
 
+// becomingsByServer are those of the same rules and method: on a server of their
+// own, as most of them wait for PAM.
+func becomingsByServer() map[string][]becoming {
+	parts := map[string][]becoming{}
+	for _, b := range becomings {
+		part := b.rules + "/" + string(b.become.remote().Method)
+		parts[part] = append(parts[part], b)
+	}
+	return parts
+}
+
 // TestBecome becomes other users on real servers, or learns why not. Whoever it
 // is ends what it started, and no process ever has a password in its arguments.
 func TestBecome(t *testing.T) {
 	t.Parallel()
 	for name, start := range realServers() {
-		for rules, files := range becomeRules() {
-			t.Run(name+"/"+rules, func(t *testing.T) {
+		for part, bs := range becomingsByServer() {
+			t.Run(name+"/"+part, func(t *testing.T) {
 				t.Parallel()
-				s := becomeServer(t, start, files)
-				for _, b := range becomings {
-					if b.rules != rules {
-						continue
-					}
+				s := becomeServer(t, start, becomeRules()[bs[0].rules])
+				for _, b := range bs {
 					t.Run(b.name, func(t *testing.T) {
 						c := mustDial(t, realTarget(t, s)) // see stop: a connection is not for what comes after
 						if b.want == "" {

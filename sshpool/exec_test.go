@@ -90,6 +90,7 @@ func TestExitSignalIsMadeSafe(t *testing.T) {
 
 // TestLingeringChild ends a command whose output a child holds open.
 func TestLingeringChild(t *testing.T) {
+	t.Parallel()
 	_, target := one(t, "linger")
 	c := mustDial(t, target)
 	began := time.Now()

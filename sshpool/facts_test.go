@@ -112,6 +112,7 @@ func TestCountSessions(t *testing.T) {
 // TestFactsOfSteps logs in by a key and then a password that somebody takes
 // his time to type.
 func TestFactsOfSteps(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t, sshtest.Listen("127.0.0.1"), sshtest.Password("right"), sshtest.Config("AuthenticationMethods publickey,password"))
 	const typing = 500 * time.Millisecond
 	auth := &Auth{Keys: []string{s.KeyFile}, Password: func(context.Context) (string, error) {

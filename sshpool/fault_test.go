@@ -11,7 +11,7 @@ import (
 
 // TestDialFaults meets every way in which a connection does not come about.
 func TestDialFaults(t *testing.T) {
-	short := Limits{Total: 400 * time.Millisecond}
+	short := Limits{Total: time.Second}
 	for _, c := range []struct {
 		fault lab.Fault
 		kind  Kind
@@ -22,20 +22,21 @@ func TestDialFaults(t *testing.T) {
 		{"refuse", KindRefused, StageTCP, "connection refused", false},
 		{"reset", KindRefused, StageBanner, "connection dropped before the version line", false},
 		{"eof", KindRefused, StageBanner, "connection dropped before the version line", false},
-		{"hang", KindTimeout, StageBanner, "timeout in banner after 400ms", true},
+		{"hang", KindTimeout, StageBanner, "timeout in banner after 1s", true},
 		{"preversion-flood", KindProtocol, StageBanner, "not an SSH server: *", false},
 		{"throttle", KindThrottled, StageBanner, `throttled: "Exceeded MaxStartups"`, false},
 		{"penalty", KindThrottled, StageBanner, `throttled: "Not allowed at this time"`, false},
 		{"http", KindProtocol, StageBanner, `not an SSH server: "HTTP/1.*`, false},
-		{"hang-kex", KindTimeout, StageKex, "timeout in kex after 400ms", true},
+		{"hang-kex", KindTimeout, StageKex, "timeout in kex after 1s", true},
 		{"badkex", KindKexMismatch, StageKex, "no common algorithm for key exchange: we offer mlkem768x25519-sha256,*", false},
 		{"wrong-key", KindHostKeyChanged, StageKex, "host key changed", false},
 		{"unknown-key", KindHostKeyUnknown, StageKex, "host key is not in known_hosts", false},
-		{"hang-auth", KindTimeout, StageAuth, "timeout in auth after 400ms", true},
-		{"slow-auth=30s", KindTimeout, StageAuth, "timeout in auth after 400ms", true},
+		{"hang-auth", KindTimeout, StageAuth, "timeout in auth after 1s", true},
+		{"slow-auth=30s", KindTimeout, StageAuth, "timeout in auth after 1s", true},
 		{"deny-auth", KindAuth, StageAuth, "login refused; tried ssh-ed25519 SHA256:*", false},
 	} {
 		t.Run(string(c.fault), func(t *testing.T) {
+			t.Parallel()
 			_, target := one(t, c.fault)
 			target.Limits = Limits{Total: 30 * time.Second}
 			if c.long {
@@ -61,6 +62,7 @@ func TestDialFaults(t *testing.T) {
 
 // TestStageLimits finds each stage's own limit before Total.
 func TestStageLimits(t *testing.T) {
+	t.Parallel()
 	const d = 200 * time.Millisecond
 	for fault, c := range map[lab.Fault]struct {
 		limits Limits

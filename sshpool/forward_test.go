@@ -18,6 +18,7 @@ import (
 func echo(c net.Conn) { io.Copy(c, c) }
 
 func TestDialEcho(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		for _, network := range []string{"tcp", "unix"} {
 			if name == "dropbear" && network == "unix" { // it knows no such forwarding
@@ -157,6 +158,7 @@ func TestStreamReadDeadline(t *testing.T) {
 
 // TestStreamWriteDeadline writes to somebody who reads nothing.
 func TestStreamWriteDeadline(t *testing.T) {
+	t.Parallel()
 	c, near, _ := pair(t)
 	near.SetWriteDeadline(time.Now().Add(2 * time.Second)) // some of it is taken in that time, also on a busy machine
 	n, err := near.Write(make([]byte, 64<<20))

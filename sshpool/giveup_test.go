@@ -52,7 +52,7 @@ func TestGivenUpBeforeItBegan(t *testing.T) {
 			t.Parallel()
 			s := start(t)
 			mark := filepath.Join(t.TempDir(), "mark")
-			for range 3 {
+			for range 2 {
 				for _, cmd := range []Command{
 					{Text: `test "$FLEET_A" = x || echo bad >` + mark + "; sleep 1000", Payload: vars},
 					{Text: store(mark), Stdin: partly(t)},
@@ -159,6 +159,7 @@ func TestGivenUpWhenItHadEnded(t *testing.T) {
 // TestStreamStopsEarly fetches a large file by a shell to where nothing can be
 // written: the rest does not come first.
 func TestStreamStopsEarly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.Config{Names: []string{"h1"}, RealShell: true})
 	c := mustDial(t, w.target(t, "h1"))
 	files, err := c.filesByStream(testContext(t), errors.New("no sftp"))

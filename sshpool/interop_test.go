@@ -98,6 +98,7 @@ func answersCommand(t *testing.T, target Target) *Conn {
 // TestPythonServers logs in to AsyncSSH and Paramiko with each kind of key, a
 // password, and answers.
 func TestPythonServers(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	host := filepath.Join(dir, "host")
 	keygen(t, "-t", "ed25519", "-N", "", "-f", host)
@@ -180,6 +181,7 @@ func TestPAM(t *testing.T) {
 
 // TestTinySSH runs one command a connection: tinysshd ends it with the first.
 func TestTinySSH(t *testing.T) {
+	t.Parallel()
 	s := sshtest.TinySSH(t)
 	target := realTarget(t, s)
 	answersCommand(t, target)
@@ -204,6 +206,7 @@ func mustSigner(t testing.TB, key any) ssh.Signer {
 
 // TestKeyFilesOpenSSH logs in to sshd with key files of each type and format.
 func TestKeyFilesOpenSSH(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t)
 	dir := t.TempDir()
 	const passphrase = "correct horse"
@@ -280,6 +283,7 @@ func (c *noted) SetDeadline(at time.Time) error {
 // TestRekeyOpenSSH exchanges keys many times within one command; the limits of
 // the login do not come back with that.
 func TestRekeyOpenSSH(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t, sshtest.Config("RekeyLimit 1M"))
 	target := realTarget(t, s)
 	var nc *noted

@@ -135,6 +135,7 @@ func TestJumpHostKept(t *testing.T) {
 // TestJumpHostFrozen stops a jump host: targets fail within their own limit and
 // a later one gets a new connection.
 func TestJumpHostFrozen(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t)
 	w := newWorld(t, lab.Config{Names: []string{"a", "b"}})
 	hop := hopOf(t, "bastion", s)

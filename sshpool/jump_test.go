@@ -43,6 +43,7 @@ func (w *world) bastion(t testing.TB) Target {
 // TestJumpRealHops runs commands and moves bytes through two real jump hosts,
 // without a pool.
 func TestJumpRealHops(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		t.Run(name, func(t *testing.T) {
 			target := realTarget(t, sshtest.OpenSSH(t))
@@ -51,7 +52,7 @@ func TestJumpRealHops(t *testing.T) {
 			if r, err := c.Exec(testContext(t), "exit 3", nil, nil); err != nil || r.ExitCode != 3 {
 				t.Fatalf("%+v, %v", r, err)
 			}
-			const size = 20 << 20
+			const size = 8 << 20 // four windows of a channel
 			random := rand.NewChaCha8([32]byte{1})
 			sent, got := sha256.New(), sha256.New()
 			r, err := c.Run(testContext(t), Command{Text: "cat", Stdin: io.TeeReader(io.LimitReader(random, size), sent), Stdout: got})

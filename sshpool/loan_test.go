@@ -54,6 +54,7 @@ func sshTo(s *sshtest.Server, command string, options ...string) string {
 // TestLoan has a hostile host use what it was lent in every way that it has: it
 // gets to the one host, once, and nowhere else, though the key is let in there.
 func TestLoan(t *testing.T) {
+	t.Parallel()
 	seed := mustDial(t, realTarget(t, sshtest.OpenSSH(t)))
 	goal, other := sshtest.OpenSSH(t), sshtest.OpenSSH(t)
 	key := newSigner(t)

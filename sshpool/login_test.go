@@ -50,6 +50,7 @@ func rawKey(t testing.TB, path string) any {
 // TestCertificates logs in to sshd by certificates: beside the key, by name,
 // and held by the agent. Those that are of no use are left out and named.
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ca, key := filepath.Join(dir, "ca"), filepath.Join(dir, "id")
 	keygen(t, "-t", "ed25519", "-N", "", "-f", ca)
@@ -250,6 +251,7 @@ func (k *token) Sign(key ssh.PublicKey, data []byte) (*ssh.Signature, error) {
 // TestToken logs in to sshd with keys on a token, which is touched for one host
 // after the other.
 func TestToken(t *testing.T) {
+	t.Parallel()
 	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -299,6 +301,7 @@ func TestToken(t *testing.T) {
 
 // TestSteps logs in to sshd by a key and then a password.
 func TestSteps(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t, sshtest.Password("secret"), sshtest.Config("AuthenticationMethods publickey,password"))
 	target := realTarget(t, s)
 	for pw, ok := range map[string]bool{"secret": true, "wrong": false} {
@@ -326,6 +329,7 @@ func TestSteps(t *testing.T) {
 // TestPrepareAsks asks for what nobody else has, and fails only where no other way
 // is left.
 func TestPrepareAsks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, lab.Config{Names: []string{"h1"}})
 	locked := encrypt(t, w, "right")
 	socket := keyAgent(t, nil, privateKey(t, w))

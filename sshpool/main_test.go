@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	// Most of what takes long here waits: for limits, for hosts that are slow.
-	if err := flag.Set("test.parallel", "4"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		log.Fatal(err)
 	}
 	sshtest.Leaks(m)

@@ -134,6 +134,7 @@ func readParity(t *testing.T) (rows []parity) {
 // TestParityNamesExist holds docs/paramiko.md to what there is: each Go name
 // and each example in it.
 func TestParityNamesExist(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile("../docs/paramiko.md")
 	if err != nil {
 		t.Fatal(err)

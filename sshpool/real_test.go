@@ -24,6 +24,7 @@ func realServers() map[string]func(testing.TB, ...sshtest.Option) *sshtest.Serve
 }
 
 func TestRealServers(t *testing.T) {
+	t.Parallel()
 	for name, start := range realServers() {
 		t.Run(name, func(t *testing.T) {
 			c := mustDial(t, realTarget(t, start(t)))
@@ -69,6 +70,7 @@ func TestRealSignal(t *testing.T) {
 
 // TestRealMaxSessions queues 50 commands on a connection that takes ten.
 func TestRealMaxSessions(t *testing.T) {
+	t.Parallel()
 	s := sshtest.OpenSSH(t, sshtest.MaxSessions(10))
 	p := newTestPool(t, PoolConfig{})
 	fiftyEchoes(t, p, realTarget(t, s))

@@ -102,6 +102,7 @@ func TestLookupsAtOnce(t *testing.T) {
 }
 
 func TestDroppedSYN(t *testing.T) {
+	t.Parallel()
 	host, port, err := net.SplitHostPort(sshtest.BlackHole(t))
 	if err != nil {
 		t.Fatal(err)

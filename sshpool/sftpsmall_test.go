@@ -119,6 +119,7 @@ func TestSmallMismatch(t *testing.T) {
 // answers to some of these come: what these bring is nobody else's. It is the race
 // detector that tells.
 func TestWriteNewGivenUp(t *testing.T) {
+	t.Parallel()
 	s, dir := realSFTP(t)
 	data := bytes.Repeat([]byte("0123456789abcdef"), SmallFile/16)
 	for i := range 20 {

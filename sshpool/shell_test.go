@@ -207,6 +207,7 @@ func TestShellLost(t *testing.T) {
 // TestSlowReader takes output much later than the command's end: all of it
 // comes, while a child that is silent is not waited for.
 func TestSlowReader(t *testing.T) {
+	t.Parallel()
 	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t, ownHome)))
 	const size = 1 << 20
 	sh, err := c.Shell(testContext(t), ShellOptions{Command: fmt.Sprintf("head -c %d /dev/zero; sleep 1000 & exit 4", size)})

@@ -23,6 +23,7 @@ import (
 // TestOneSourceManyHosts is F6: a file that many hosts get is read once, and
 // little of it is in memory.
 func TestOneSourceManyHosts(t *testing.T) {
+	t.Parallel()
 	const hosts, size = 20, 4 << 20
 	w := newWorld(t, lab.Config{N: hosts, Prefix: "h", RealShell: true})
 	data := randomBytes(size)
@@ -69,7 +70,8 @@ func TestOneSourceManyHosts(t *testing.T) {
 // TestSourceIsBounded reads a source past its budget by many, each at a pace of
 // its own, and wants what is kept bounded and all that is read right.
 func TestSourceIsBounded(t *testing.T) {
-	data := bytes.Repeat([]byte("0123456789abcdef"), 3*sourceBudget/16)
+	t.Parallel()
+	data := bytes.Repeat([]byte("0123456789abcdef"), 2*sourceBudget/16)
 	src := BytesSource("data", data)
 	var all sync.WaitGroup
 	for reader := range 4 {
@@ -104,6 +106,7 @@ func TestSourceIsBounded(t *testing.T) {
 
 // TestSourceChanges changes a source while it is put, and wants that noticed.
 func TestSourceChanges(t *testing.T) {
+	t.Parallel()
 	files, dir := labFiles(t, "slow-files=1ms")
 	for what, change := range map[string]func(name string) error{
 		"content": func(name string) error {
@@ -180,6 +183,7 @@ func TestRatesShare(t *testing.T) {
 // TestSlowRate moves a little at a low rate, both ways, and wants it to come
 // little by little; and a limit that ends the wait.
 func TestSlowRate(t *testing.T) {
+	t.Parallel()
 	files, dir := labFiles(t, "")
 	const size = 64 << 10
 	name, most := filepath.Join(dir, "f"), int64(0)
@@ -230,6 +234,7 @@ func FuzzMessage(f *testing.F) {
 // TestPutCausesReal has a real sshd refuse files in all the ways that can be had
 // without root, and wants each told as what it is.
 func TestPutCausesReal(t *testing.T) {
+	t.Parallel()
 	files := mustFiles(t, mustDial(t, realTarget(t, sshtest.OpenSSH(t))))
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("old"), 0o600); err != nil {
@@ -280,6 +285,7 @@ func TestPutCausesReal(t *testing.T) {
 // TestNoPosixRenameReal replaces a file on a real server that has neither
 // posix-rename nor fsync, and on one that talks first.
 func TestNoPosixRenameReal(t *testing.T) {
+	t.Parallel()
 	const server = "/usr/lib/openssh/sftp-server"
 	s := sshtest.OpenSSH(t, sshtest.NoSFTP(), sshtest.Config("Subsystem sftp "+server+" -P posix-rename,fsync,hardlink"))
 	files := mustFiles(t, mustDial(t, realTarget(t, s)))

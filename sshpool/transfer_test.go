@@ -92,6 +92,7 @@ func wantFile(t testing.TB, name string, want []byte) {
 // TestShortReads is faults.md F1: whatever a server gives at once, all of a file
 // arrives.
 func TestShortReads(t *testing.T) {
+	t.Parallel()
 	sizes := []int{0, 1, 32767, 32768, 32769, 1 << 20}
 	for fault, sizes := range map[lab.Fault][]int{
 		"short-reads=16K": append(sizes, 8<<20), "short-reads=1": {0, 1, 4097}, "short-reads=0": sizes, "": append(sizes, 5<<20+1),
@@ -134,6 +135,7 @@ func TestShortReads(t *testing.T) {
 // TestPutCut is F2: wherever a put is cut, the old file is whole, the next put
 // sends only what is missing, and leaves nothing behind.
 func TestPutCut(t *testing.T) {
+	t.Parallel()
 	const size = 4 << 20
 	data := randomBytes(size)
 	src := BytesSource("data", data)
@@ -173,6 +175,7 @@ func TestPutCut(t *testing.T) {
 // TestPutOther has what an interrupted put left of one content go when another
 // is put in its place.
 func TestPutOther(t *testing.T) {
+	t.Parallel()
 	broken, dir := labFiles(t, "cut-files=1M")
 	name := filepath.Join(dir, "it's f")
 	_, err := broken.Put(testContext(t), BytesSource("one", randomBytes(3<<20)), name, PutOptions{})
@@ -190,6 +193,7 @@ func TestPutOther(t *testing.T) {
 
 // TestGetCut is F2 the other way.
 func TestGetCut(t *testing.T) {
+	t.Parallel()
 	const size = 4 << 20
 	data := randomBytes(size)
 	for tenth := 1; tenth < 10; tenth += 2 {
@@ -278,7 +282,7 @@ func mustFiles2(t testing.TB, fault lab.Fault) *Files {
 // TestPutModes is F7: the permissions are exact in the end, whatever the umask,
 // and while the file is not complete nobody else can read it.
 func TestPutModes(t *testing.T) {
-	files, dir := labFiles(t, "slow-files=20ms")
+	files, dir := labFiles(t, "slow-files=2ms")
 	for _, umask := range []int{0o077, 0, 0o027} {
 		old := syscall.Umask(umask)
 		defer syscall.Umask(old)

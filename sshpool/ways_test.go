@@ -29,6 +29,7 @@ func TestWays(t *testing.T) {
 
 // TestNoWay tells what answers where an SFTP server should, made safe.
 func TestNoWay(t *testing.T) {
+	t.Parallel()
 	for fault, want := range map[lab.Fault]struct {
 		kind Kind
 		text string
@@ -62,8 +63,19 @@ func TestNoWay(t *testing.T) {
 func TestContextsEnd(t *testing.T) {
 	files, dir := labFiles(t, "hang-files=100K")
 	ctx, cancel := context.WithCancel(testContext(t))
-	_, err := files.Put(ctx, BytesSource("data", randomBytes(8<<20)), filepath.Join(dir, "f"), PutOptions{Progress: func(int64) { cancel() }})
+	src := BytesSource("data", randomBytes(8<<20))
+	_, err := files.Put(ctx, src, filepath.Join(dir, "f"), PutOptions{Progress: func(int64) { cancel() }})
 	wantError(t, err, KindCanceled, StageTransfer)
+	for silent := false; !silent; { // the first may have been canceled before that
+		ctx, cancel = context.WithTimeout(testContext(t), 100*time.Millisecond)
+		_, err = files.Put(ctx, src, filepath.Join(dir, "f"), PutOptions{NoResume: true})
+		cancel()
+		wantError(t, err, KindTimeout, StageTransfer)
+		ctx, cancel = context.WithTimeout(testContext(t), 50*time.Millisecond)
+		_, err := files.SFTP().Stat(ctx, dir)
+		cancel()
+		silent = err != nil
+	}
 	s := files.SFTP()
 	for name, call := range map[string]func() error{
 		"stat":   func() error { _, err := s.Stat(ctx, dir); return err },
@@ -94,6 +106,7 @@ func streamFiles(t testing.TB, fault lab.Fault, keys string) (*Files, string) {
 
 // TestStream moves files both ways where there is no SFTP at all.
 func TestStream(t *testing.T) {
+	t.Parallel()
 	keys := t.TempDir()
 	files, dir := streamFiles(t, "no-sftp", keys)
 	ctx := testContext(t)
@@ -141,6 +154,7 @@ func TestStream(t *testing.T) {
 
 // TestStreamResumes goes on with what an interrupted put and get left.
 func TestStreamResumes(t *testing.T) {
+	t.Parallel()
 	keys := t.TempDir()
 	files, dir := streamFiles(t, "", keys)
 	data := randomBytes(8 << 20)
@@ -176,6 +190,7 @@ func TestStreamResumes(t *testing.T) {
 
 // TestDropbearFiles moves files by a server that has no SFTP of its own.
 func TestDropbearFiles(t *testing.T) {
+	t.Parallel()
 	files := mustFiles(t, mustDial(t, realTarget(t, sshtest.Dropbear(t))))
 	name, data := filepath.Join(t.TempDir(), "f"), randomBytes(1<<20)
 	if _, err := files.Put(testContext(t), BytesSource("data", data), name, PutOptions{}); err != nil {
