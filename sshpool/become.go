@@ -3,7 +3,6 @@ package sshpool
 import (
 	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -111,9 +110,7 @@ func (r *running) answer() bool {
 		return false
 	}
 	r.sup.given = true
-	line := b.Password() + "\n"
-	ch := r.s.ch
-	go io.WriteString(ch, line) // waits while the connection takes no bytes
+	go r.tell(b.Password() + "\n") // waits while the connection takes no bytes
 	return true
 }
 
@@ -161,7 +158,8 @@ func (r *running) notBecome() error {
 	if !r.sup.inVain { // what comes after that says nothing of it
 		r.sup.question = f.Question()
 	}
-	if r.sup.question != "" && r.sup.denied != remote.DeniedPassword && r.sup.denied != remote.DeniedAsks {
+	asks := r.sup.denied == remote.DeniedAsks && !r.sup.inVain // it says so, too, when nothing answers another question
+	if r.sup.question != "" && r.sup.denied != remote.DeniedPassword && !asks {
 		r.sup.denied = remote.DeniedMore
 	}
 	switch r.sup.denied {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"io"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -145,6 +147,9 @@ type running struct {
 	awaits  <-chan struct{} // closed when a command that was given up can be ended; nil where that is not waited for
 	beside  chan looked     // what is left of it, asked for before its channel is closed; nil where that is not under way
 	looked  *looked         // and the answer
+
+	telling sync.Mutex  // see tell
+	told    atomic.Bool // nothing more is to be told
 }
 
 // start sends the command and reads its streams.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"time"
 
 	"fleet/internal/remote"
@@ -50,11 +49,7 @@ func (r *running) endSupervised() bool {
 	}
 	r.ending = true
 	r.sup.follow.End()
-	ch := r.s.ch
-	go func() { // waits while the connection takes no bytes
-		io.WriteString(ch, "end\n")
-		ch.CloseWrite()
-	}()
+	go r.tellEnd() // waits while the connection takes no bytes
 	r.limit.stop()
 	r.limit = newLimit(r.sup.grace + endSlack)
 	return true

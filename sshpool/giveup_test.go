@@ -188,3 +188,48 @@ func TestStreamStopsEarly(t *testing.T) {
 		t.Errorf("%d bytes came", came)
 	}
 }
+
+// TestAskedInVain has sudo say, when its question for a code was left without an
+// answer, that a password is required: it was the code that it wanted.
+func TestAskedInVain(t *testing.T) {
+	r := &running{sup: newSupervised(Command{Become: &Become{Password: secret("x")}})}
+	mark := "fleet-" + r.sup.nonce
+	r.sup.follow.Stderr.Pass([]byte(mark + " become\nVerification code: "))
+	if r.askedInVain() || !r.askedInVain() {
+		t.Error("the question is not seen to have stayed")
+	}
+	r.sup.follow.Stderr.Pass([]byte("\nsudo: a password is required\n"))
+	wantError(t, r.notBecome(), KindBecomeDenied, StageBecome)
+	if e := r.notBecome().(*Error); e.Text != `sudo asks for more than a password: "Verification code:"` {
+		t.Errorf("%q", e.Text)
+	}
+}
+
+// TestToldAtOnce has the end told while a long payload is on its way: the library
+// takes one write a channel at a time.
+func TestToldAtOnce(t *testing.T) {
+	t.Parallel()
+	c := mustDial(t, realTarget(t, sshtest.OpenSSH(t)))
+	mark := filepath.Join(t.TempDir(), "mark")
+	payload := strings.Repeat("# "+strings.Repeat("x", 1000)+"\n", 4000) + "FLEET_A=x\nexport FLEET_A\n"
+	for range 5 {
+		ctx, cancel := context.WithCancel(testContext(t))
+		r, err := c.begin(ctx, Command{Text: `test "$FLEET_A" = x || echo bad >` + mark + "; sleep 1000", Payload: payload, Supervise: &Supervision{KillAfter: time.Second}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.start(Command{Text: "x", Payload: payload})
+		go func() {
+			<-r.sup.follow.Ready()
+			cancel()
+		}()
+		wantError(t, r.end(), KindCanceled, StageCommand)
+		if !r.res.Supervised.Killed {
+			t.Errorf("%+v", r.res)
+		}
+		cancel()
+		if _, err := os.Stat(mark); err == nil {
+			t.Fatal("the command went on with a part of its payload")
+		}
+	}
+}

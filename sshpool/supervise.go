@@ -94,13 +94,38 @@ const (
 	lookSlack = 4 * time.Second
 )
 
+// tell sends what is not the command's input, one text at a time: the library has
+// one buffer a channel for what is written. The end cuts a text off, and is the last.
+func (r *running) tell(text string) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	for len(text) > 0 && !r.told.Load() {
+		n := min(len(text), tellPiece)
+		if _, err := io.WriteString(r.s.ch, text[:n]); err != nil {
+			return
+		}
+		text = text[n:]
+	}
+}
+
+const tellPiece = 32 << 10
+
+// tellEnd tells the guard to end the command.
+func (r *running) tellEnd() {
+	r.told.Store(true)
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	io.WriteString(r.s.ch, "end\n")
+	r.s.ch.CloseWrite()
+}
+
 // feed sends the payload when the host is ready for it, and the command its input
 // once it has begun: before that somebody else might read it.
 func (r *running) feed(stdin io.Reader) {
 	if r.sup.spec.Payload != "" {
 		select {
 		case <-r.sup.follow.Ready():
-			io.WriteString(r.s.ch, r.sup.spec.Sends(r.sup.nonce))
+			r.tell(r.sup.spec.Sends(r.sup.nonce))
 		case <-r.gone:
 			return
 		}
