@@ -14,7 +14,7 @@ import (
 // What the hosts of a run whose process died are told to have ended as. Nothing
 // is guessed: a command that may have been sent is lost, whatever became of it.
 const (
-	lostText    = "fleet ended before it recorded how the command did; it may have run"
+	lostText    = "fleet ended before it recorded how the command did"
 	skippedText = "not started: fleet ended before its turn"
 )
 
