@@ -17,6 +17,7 @@ import (
 // TestBecomeReal runs commands as root and as another user by passwords that the
 // inventory refers to, and looks for these in all that is left.
 func TestBecomeReal(t *testing.T) {
+	t.Parallel()
 	const password = "hunter2-of-ann"
 	s := sshtest.OpenSSH(t, sshtest.Listen("127.0.0.1"), sshtest.WithAccounts(sshtest.Accounts{
 		Login: "ann", Passwords: map[string]string{"ann": password, "ben": ""},
@@ -43,8 +44,7 @@ func TestBecomeReal(t *testing.T) {
 	fleet := func(status int, lines string, args ...string) (out, told string) {
 		t.Helper()
 		cmd := exec.Command(exe, args...)
-		cmd.Stdin = strings.NewReader(lines)
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "FLEET_SSH_CONFIG=none", "GORACE=" + noSleepAtExit}
+		cmd.Stdin, cmd.Env = strings.NewReader(lines), []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "XDG_STATE_HOME=" + dir, "FLEET_SSH_CONFIG=none", "GORACE=" + noSleepAtExit}
 		var o, e bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &o, &e
 		cmd.Run() //nolint:errcheck // the status says more

@@ -15,6 +15,7 @@ import (
 // then closes the terminal: the run must go on without it. The password is in no
 // file of the record.
 func TestDetachAsksFirst(t *testing.T) {
+	t.Parallel()
 	const password = "c4nary-of-login"
 	cmd := fleetCommand(t, lab.Config{N: 3, Password: password}, "run", "--detach", "-k", "all", "--", "echo said $HOSTNAME; sleep 1")
 	cmd.Env = append(cmd.Env, "XDG_STATE_HOME=")

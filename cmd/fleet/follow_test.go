@@ -17,6 +17,7 @@ import (
 // TestFollowShowsLines follows a run from its middle: lines of hosts that have not
 // ended are shown as they come, those from before too, and each once.
 func TestFollowShowsLines(t *testing.T) {
+	t.Parallel()
 	c := startCounters(t, 3)
 	c.reset(0)
 	command := `echo one; printf part; while ! test -e "$COUNTS/go"; do sleep 0.05; done; echo ial; echo two >&2

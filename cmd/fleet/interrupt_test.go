@@ -95,6 +95,7 @@ func TestInterruptAgent(t *testing.T) {
 // TestSecondInterrupt has nobody read the output, so that the first Ctrl-C
 // cannot end the process in order; the second must.
 func TestSecondInterrupt(t *testing.T) {
+	t.Parallel()
 	cmd := fleetCommand(t, lab.Config{N: 3}, "run", "all", "--", "lines 200000; sleep 600")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

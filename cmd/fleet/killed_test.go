@@ -121,6 +121,7 @@ func (c *counters) times() map[string]int {
 // exactly one outcome for each host, and it agrees with what the hosts counted;
 // going on with the run has no command run twice.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	hosts, points := 60, 8
 	if os.Getenv("FLEET_SOAK") != "" {
 		hosts, points = 200, 200

@@ -20,6 +20,7 @@ import (
 // encrypted key and a password and becomes root by another, from its start to its end:
 // none of the three is in any.
 func TestSecretsInNoProcess(t *testing.T) {
+	t.Parallel()
 	canaries := map[string]string{"login password": "c4n4ry-of-the-login", "become password": "c4n4ry-of-becoming", "passphrase": "c4n4ry-of-the-key"}
 	s := sshtest.OpenSSH(t, sshtest.Listen("127.0.0.1"), sshtest.Config("AuthenticationMethods publickey,password"), sshtest.Config("PasswordAuthentication yes"),
 		sshtest.WithAccounts(sshtest.Accounts{Login: "ann", Passwords: map[string]string{"ann": canaries["login password"], "root": canaries["become password"]}}))

@@ -39,6 +39,7 @@ func answer(question string, answers ...string) func(*os.File, []byte) {
 // TestPassphrase has an encrypted key asked for once, not once a host, and
 // again after an empty and a wrong answer; the answer is never shown.
 func TestPassphrase(t *testing.T) {
+	t.Parallel()
 	cmd := fleetCommand(t, lab.Config{N: 8}, "run", "all", "--", "echo done")
 	encryptKey(t, cmd, "correct horse")
 	screen, status, err := onTerminal(cmd, 80, answer("passphrase for key", "", "wrong", "correct horse"))

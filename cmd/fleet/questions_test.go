@@ -119,6 +119,7 @@ func TestQuestions(t *testing.T) {
 
 // TestAnswers reads the answers from a file, where nobody may be asked.
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "answers")
 	if err := os.WriteFile(file, []byte("# two\nanimal = cat\n/^Code: ?$/ = 123456\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 // TestPauseAsks has somebody asked between batches: yes goes on, no halts.
 func TestPauseAsks(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		answers []string
 		status  int
@@ -55,6 +56,7 @@ func TestGateHasNoTerminal(t *testing.T) {
 // TestGateIsShownAsItComes has a gate that waits until fleet has shown what it
 // wrote.
 func TestGateIsShownAsItComes(t *testing.T) {
+	t.Parallel()
 	shown := filepath.Join(t.TempDir(), "shown")
 	gate := "echo first; while [ ! -e " + shown + " ]; do sleep 0.05; done; echo last"
 	for _, where := range [][]string{nil, {"--gate-host", "web02"}} {

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,8 +25,20 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) != "fleet" { // the tests themselves: records go below the HOME that each test sets
 		os.Unsetenv("XDG_STATE_HOME")
 		os.Setenv("GORACE", noSleepAtExit)
+		waitTogether()
 	}
 	testscript.Main(m, map[string]func(){"fleet": main})
+}
+
+// waitTogether has more tests run at once than there are processors, if nothing
+// else was asked for: most of them wait for hosts, limits and other processes.
+func waitTogether() {
+	asked := false
+	flag.Parse()
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if !asked {
+		flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))) //nolint:errcheck // it is a number
+	}
 }
 
 // noSleepAtExit keeps the race detector from sleeping for a second at the end of

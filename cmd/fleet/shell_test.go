@@ -214,6 +214,7 @@ func TestShellDumb(t *testing.T) {
 // TestShellPassphrase asks for a key's passphrase before the first prompt, and
 // not again while hosts use the key.
 func TestShellPassphrase(t *testing.T) {
+	t.Parallel()
 	cmd, _ := shellCommand(t, lab3, "web")
 	encryptKey(t, cmd, "correct horse")
 	screen := sitAt(t, cmd, exitOK,

@@ -94,6 +94,7 @@ func (f *spreadFleet) keys() (all []string) {
 
 // TestSpread pushes to hosts that get the file from the first, and tells so.
 func TestSpread(t *testing.T) {
+	t.Parallel()
 	f := newSpreadFleet(t, "")
 	before := f.keys()
 	cmd, stdout, stderr := f.push("-o", "jsonl")
@@ -124,6 +125,7 @@ func TestSpread(t *testing.T) {
 // TestSpreadStopped stops a run, and kills another, while a temporary key is let in
 // on hosts: it is taken out again in both cases, and nothing of the file is left.
 func TestSpreadStopped(t *testing.T) {
+	t.Parallel()
 	for _, sig := range []os.Signal{os.Interrupt, os.Kill} {
 		t.Run(sig.String(), func(t *testing.T) {
 			f := newSpreadFleet(t, `[ "$1" = -V ] && exec /usr/bin/ssh -V

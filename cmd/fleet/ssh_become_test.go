@@ -70,6 +70,7 @@ func TestSSHBecome(t *testing.T) {
 
 // TestSSHBecomeLeft leaves a shell of another user, and wants it gone.
 func TestSSHBecomeLeft(t *testing.T) {
+	t.Parallel()
 	s := openSSH(t, sshtest.Listen("127.0.0.1"), sshtest.WithAccounts(sshtest.Accounts{Login: "ann", Passwords: map[string]string{"ben": ""},
 		Files: map[string]string{"sudoers": "Defaults !lecture\nann ALL=(ALL) NOPASSWD: ALL\n"}}))
 	screen, status := converse(t, sshCommand(t, s, "-b", "--become-user", "ben", "web01"),

@@ -93,6 +93,7 @@ func through(t *testing.T, network, addr, before, text string, skip int) {
 
 // TestSSHForwards carries connections through real servers, in all directions.
 func TestSSHForwards(t *testing.T) {
+	t.Parallel()
 	text := strings.Repeat("0123456789", 100_000)
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {

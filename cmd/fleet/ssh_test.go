@@ -141,6 +141,7 @@ func TestSSHShell(t *testing.T) {
 
 // TestSSHEnds leaves a terminal as it was, however a shell ends.
 func TestSSHEnds(t *testing.T) {
+	t.Parallel()
 	s := openSSH(t)
 	mark := fmt.Sprintf("%ds", 1000+os.Getpid()) // finds our fleet among the processes
 	ready := "PS1='$'; stty -echo; echo re''ady\r"
@@ -189,6 +190,7 @@ func TestSSHCommandOnTerminal(t *testing.T) {
 
 // TestSSHPipes passes 20 MB of every byte through cat, exactly, both ways.
 func TestSSHPipes(t *testing.T) {
+	t.Parallel()
 	sent := make([]byte, 20<<20)
 	for i := range sent {
 		sent[i] = byte(i ^ i>>8 ^ i>>16)

@@ -12,10 +12,11 @@ import (
 // TestNearFlags leaves the end out of each flag of each command: what is told
 // names a flag that begins so.
 func TestNearFlags(t *testing.T) {
+	t.Parallel()
 	commands := func() *cobra.Command {
 		return newRootCommand(&env{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }})
 	}
-	tried := 0
+	tried, root := 0, commands()
 	eachCommand(commands(), func(c *cobra.Command) {
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 			word := f.Name[:len(f.Name)-1]
@@ -23,7 +24,6 @@ func TestNearFlags(t *testing.T) {
 				return
 			}
 			tried++
-			root := commands()
 			root.SetArgs(append(strings.Fields(c.CommandPath())[1:], "--"+word))
 			err := root.Execute()
 			told, ok := err.(*fault)

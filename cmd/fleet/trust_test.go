@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -38,38 +39,42 @@ func TestTrustApproveAsks(t *testing.T) {
 		"":     {exitFailed, 0, "nothing was written"},
 		"\x03": {exitInterrupted, 0, ""},
 	} {
-		cmd := fleetCommand(t, lab.Config{N: hosts, Faults: map[string]lab.Fault{"*": "unknown-key"}}, "trust", "approve", "all")
-		known := filepath.Join(labFiles(t, cmd.Env), "known_hosts")
-		if reply != "\x03" {
-			reply += "\n"
-		}
-		typed := false
-		screen, status, err := onTerminal(cmd, 80, func(person *os.File, seen []byte) {
-			if !typed && bytes.Contains(seen, []byte("yes or no")) {
-				typed = true
-				person.WriteString(reply) //nolint:errcheck // the read that follows fails too
+		t.Run(fmt.Sprintf("%q", reply), func(t *testing.T) {
+			t.Parallel()
+			cmd := fleetCommand(t, lab.Config{N: hosts, Faults: map[string]lab.Fault{"*": "unknown-key"}}, "trust", "approve", "all")
+			known := filepath.Join(labFiles(t, cmd.Env), "known_hosts")
+			if reply != "\x03" {
+				reply += "\n"
+			}
+			typed := false
+			screen, status, err := onTerminal(cmd, 80, func(person *os.File, seen []byte) {
+				if !typed && bytes.Contains(seen, []byte("yes or no")) {
+					typed = true
+					person.WriteString(reply) //nolint:errcheck // the read that follows fails too
+				}
+			})
+			text := strings.Join(screen, "\n")
+			if err != nil || status != want.status || !strings.Contains(text, want.says) {
+				t.Errorf("%q: status %d, want %d, %v\n%s", reply, status, want.status, err, text[max(0, len(text)-600):])
+			}
+			if n := strings.Count(text, "write 200 new keys of 200 hosts to known_hosts? yes or no"); n != 1 {
+				t.Errorf("%q: asked %d times, want once", reply, n)
+			}
+			if n := strings.Count(text, "new      SHA256:"); n != hosts {
+				t.Errorf("%q: %d keys shown, want %d", reply, n, hosts)
+			}
+			file, err := os.ReadFile(known)
+			if n := strings.Count(string(file), "\n"); err != nil || n != want.lines {
+				t.Errorf("%q: %d lines in known_hosts, want %d, %v", reply, n, want.lines, err)
 			}
 		})
-		text := strings.Join(screen, "\n")
-		if err != nil || status != want.status || !strings.Contains(text, want.says) {
-			t.Errorf("%q: status %d, want %d, %v\n%s", reply, status, want.status, err, text[max(0, len(text)-600):])
-		}
-		if n := strings.Count(text, "write 200 new keys of 200 hosts to known_hosts? yes or no"); n != 1 {
-			t.Errorf("%q: asked %d times, want once", reply, n)
-		}
-		if n := strings.Count(text, "new      SHA256:"); n != hosts {
-			t.Errorf("%q: %d keys shown, want %d", reply, n, hosts)
-		}
-		file, err := os.ReadFile(known)
-		if n := strings.Count(string(file), "\n"); err != nil || n != want.lines {
-			t.Errorf("%q: %d lines in known_hosts, want %d, %v", reply, n, want.lines, err)
-		}
 	}
 }
 
 // TestTrustReal goes the whole way with sshd on many addresses: scan, approve
 // by a list, run, and diff after the keys have changed; sshd sees no failed login.
 func TestTrustReal(t *testing.T) {
+	t.Parallel()
 	var addresses []string
 	for n := range 16 {
 		addresses = append(addresses, "127.0.2."+strconv.Itoa(n+1))
