@@ -126,7 +126,7 @@ func (f *far) look(ctx context.Context, l lookFor) (*outlook, error) {
 			return out, err
 		}
 		begun := false
-		for range 2 { // where a command ends at once dropbear 2022.83 may close the next session, too
+		for range 2 { // dropbear 2022.82 to 2024.85 may close one that is opened as a command ends (mkj/dropbear#321)
 			begun = begun || f.bySFTP(ctx)
 		}
 		if !begun {
