@@ -132,6 +132,44 @@ func TestSecondInterrupt(t *testing.T) {
 	}
 }
 
+// TestHangup closes the terminal of a run, which stops it, and of one that nohup(1)
+// began, which goes on.
+func TestHangup(t *testing.T) {
+	for _, c := range []struct {
+		begin string
+		want  int
+	}{{"", exitInterrupted}, {`trap "" HUP; `, exitOK}} {
+		began, end := make(chan struct{}, 4), make(chan struct{})
+		cmd := fleetCommand(t, lab.Config{N: 4, Shell: func(ctx context.Context, _ *lab.Command) lab.Exit {
+			began <- struct{}{}
+			select {
+			case <-ctx.Done():
+				return lab.Exit{Signal: "TERM"}
+			case <-end:
+				return lab.Exit{}
+			}
+		}}, "run", "-f", "1", "all", "--", "work")
+		shell := exec.Command("sh", append([]string{"-c", c.begin + `exec "$@"`, "sh", cmd.Path}, cmd.Args[1:]...)...)
+		shell.Env = cmd.Env
+		var says bytes.Buffer
+		shell.Stderr = &says
+		if err := shell.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-began
+		if err := shell.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		if c.want == exitOK {
+			close(end)
+		}
+		shell.Wait() //nolint:errcheck // the status says more
+		if got := shell.ProcessState.ExitCode(); got != c.want {
+			t.Errorf("%q: status %d (%v), want %d: %s", c.begin, got, shell.ProcessState, c.want, &says)
+		}
+	}
+}
+
 func interrupt(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {

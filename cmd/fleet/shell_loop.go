@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"fleet/internal/engine"
 	"fleet/internal/event"
@@ -48,14 +47,10 @@ type broadcast struct {
 // catch takes over the signals until release.
 func (b *broadcast) catch() {
 	b.caught = make(chan os.Signal, 4)
-	signal.Notify(b.caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	signal.Ignore(syscall.SIGPIPE)
+	takeSignals(b.caught)
 }
 
-func (b *broadcast) release() {
-	signal.Stop(b.caught)
-	signal.Reset(syscall.SIGPIPE)
-}
+func (b *broadcast) release() { signal.Stop(b.caught) }
 
 // guarded hands the signals that come while f runs to stop. One that asks the
 // process to end also ends the shell, as does Ctrl-C without a person.

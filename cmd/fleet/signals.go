@@ -16,15 +16,30 @@ type interrupts struct {
 	done   chan struct{}
 }
 
-// catchInterrupts takes over SIGINT, SIGTERM and SIGHUP until release, and lets
-// writes to a closed pipe fail with an error instead of ending the process in
-// the middle of a run.
+// catchInterrupts takes over the signals that end a run until release.
 func catchInterrupts() *interrupts {
 	i := newInterrupts()
-	signal.Notify(i.caught, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	signal.Ignore(syscall.SIGPIPE)
+	takeSignals(i.caught)
 	return i
 }
+
+// takeSignals has caught get SIGINT, SIGTERM and SIGHUP, which stays ignored where
+// it was from the start, as nohup(1) has it. Writes to a closed pipe fail from now on
+// instead of ending the process in the middle of a run, or before it can say by its
+// exit status how the run ended.
+func takeSignals(caught chan os.Signal) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	signal.Notify(caught, signals...)
+	signal.Notify(brokenPipes, syscall.SIGPIPE)
+}
+
+// brokenPipes is where SIGPIPE goes, and nobody looks there: that a write fails is
+// enough. What is ignored would be ignored by gates and proxy commands too, whose
+// pipelines then do not end when their last command has seen enough.
+var brokenPipes = make(chan os.Signal, 1)
 
 // newInterrupts takes over nothing: who has the signals puts them into caught,
 // and closes done at the end.
@@ -61,6 +76,5 @@ func (i *interrupts) forward() {
 // release gives the signals back.
 func (i *interrupts) release() {
 	signal.Stop(i.caught)
-	signal.Reset(syscall.SIGPIPE)
 	close(i.done)
 }
