@@ -10,8 +10,10 @@ import (
 const (
 	// foldWindow is how long a line waits for other hosts to say the same.
 	foldWindow = 300 * time.Millisecond
-	// foldMemory is how many bytes of lines wait at most.
+	// foldMemory is how many bytes of lines wait at most, each with what it takes to
+	// keep it, which is most of it where lines are short.
 	foldMemory = 4 << 20
+	foldCost   = 256
 )
 
 // liveFold shows each line soon after it came, once for all hosts that said
@@ -108,7 +110,7 @@ func (f *liveFold) add(l *foldLine) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lines = append(f.lines, l)
-	f.bytes += len(l.text)
+	f.bytes += len(l.text) + foldCost
 	if before := f.last[l.host]; before != nil {
 		before.next = l
 	} else {
@@ -155,7 +157,7 @@ func (f *liveFold) writeOne(first *foldLine) {
 	for i, l := range same {
 		hosts[i] = l.host
 		l.shown = true
-		f.bytes -= len(l.text)
+		f.bytes -= len(l.text) + foldCost
 	}
 	for _, l := range same {
 		if l.next == nil {

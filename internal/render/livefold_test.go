@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -177,6 +178,32 @@ func TestLiveFoldIsBounded(t *testing.T) {
 	}
 	if n := strings.Count(r.out.String(), "\n"); n != 3000 {
 		t.Errorf("%d lines of 3000", n)
+	}
+}
+
+// So it is where lines are short: what it takes to keep one counts, too.
+func TestLiveFoldIsBoundedInLines(t *testing.T) {
+	r := newFoldedRun(t, Options{})
+	r.Start(event.Run{ID: runID, Hosts: 10})
+	const hosts, pieces, each = 10, 100, 200
+	most := 0
+	for i := range pieces * hosts {
+		r.Output(event.Output{Host: fmt.Sprintf("h%d", i%hosts), Stream: event.Stdout, Data: []byte(strings.Repeat("\n", each))})
+		most = max(most, len(r.lines))
+	}
+	if size := int(reflect.TypeFor[foldLine]().Size()); most*size > foldMemory {
+		t.Errorf("%d lines of %d bytes waited", most, size)
+	}
+	if err := r.Finish(event.Summary{}); err != nil {
+		t.Error(err)
+	}
+	shown := 0
+	for line := range strings.Lines(r.out.String()) {
+		names, _, _ := strings.Cut(line, ": ")
+		shown += strings.Count(names, ",") + 1
+	}
+	if shown != hosts*pieces*each {
+		t.Errorf("%d lines of %d", shown, hosts*pieces*each)
 	}
 }
 
