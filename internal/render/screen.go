@@ -18,11 +18,12 @@ const (
 // terminal. After drawing it the cursor is put back to the line's first column:
 // whatever a terminal does to the line when it is resized, wrap it or cut it,
 // clearing from there to the end of the screen removes all of it, and nothing
-// above.
+// above. A screen without a status line only has its writers take turns.
 type screen struct {
 	err    io.Writer
 	width  func() int
 	status func() string
+	plain  bool // there is no status line
 
 	lock   chan struct{} // holds a value while somebody has the screen
 	active bool
@@ -38,7 +39,7 @@ type screen struct {
 
 func newScreen(o Options, status func() string) *screen {
 	return &screen{
-		err: o.Err, width: o.Width, status: status,
+		err: o.Err, width: o.Width, status: status, plain: o.NoStatus || !o.ErrTerminal,
 		lock: make(chan struct{}, 1), bol: true,
 	}
 }
@@ -73,7 +74,7 @@ func (s *screen) write(w io.Writer, p []byte) (int, error) {
 func (s *screen) begin() {
 	s.take()
 	defer s.give()
-	if s.stop != nil {
+	if s.stop != nil || s.plain {
 		return
 	}
 	s.active, s.last = true, time.Now()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -354,4 +355,68 @@ func TestQuickRunDoesNotFlicker(t *testing.T) {
 			t.Errorf("the status line was drawn %d times", len(v.times))
 		}
 	})
+}
+
+// TestPauseWithoutStatusLine has a question on the screen while hosts write, and
+// no status line: on a dumb terminal, and where standard error is a file. Nothing
+// is written into the question, and all of it after the answer.
+func TestPauseWithoutStatusLine(t *testing.T) {
+	for _, mode := range []string{"live", "json"} {
+		for _, o := range []Options{
+			{OutTerminal: true, ErrTerminal: true, NoStatus: true},
+			{OutTerminal: true, NoStatus: true}, {OutTerminal: true},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				var out, errs buffer
+				o.Out, o.Err, o.TempDir = &out, &errs, t.TempDir()
+				s, err := New(mode, o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.Start(event.Run{ID: runID, Hosts: 2})
+				synctest.Wait()
+				resume := s.Pause()
+				for _, name := range []string{"a", "b"} {
+					s.Output(event.Output{Host: name, Stream: event.Stdout, Data: []byte("line\n")})
+					s.Result(event.Result{Host: name, Outcome: scheduler.OK})
+				}
+				s.Note("a note")
+				synctest.Wait()
+				if text := out.String() + errs.String(); text != "" && (o.ErrTerminal || text != "a note\n") {
+					t.Errorf("%s, %+v: written into the question: %q", mode, o, text)
+				}
+				resume()
+				if err := s.Finish(event.Summary{Counts: map[scheduler.Outcome]int{scheduler.OK: 2}}); err != nil {
+					t.Error(err)
+				}
+				if text := out.String(); !strings.Contains(text, "a") || !strings.Contains(text, "b") {
+					t.Errorf("%s, %+v: not written: %q", mode, o, text)
+				}
+			})
+		}
+	}
+}
+
+// TestOneScreenKeepsOrder has lines and notes stand on one terminal as they came,
+// also where it has no status line.
+func TestOneScreenKeepsOrder(t *testing.T) {
+	for _, dumb := range []bool{false, true} {
+		var both buffer
+		s, err := New("live", Options{Out: &both, Err: &both, OutTerminal: true, ErrTerminal: true, NoStatus: dumb, TempDir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want []string
+		for i := range 1000 {
+			line := fmt.Sprintf("line %d", i)
+			s.Output(event.Output{Host: "a", Stream: []event.Stream{event.Stdout, event.Stderr}[i%2], Data: []byte(line + "\n")})
+			want = append(want, "a: "+line)
+		}
+		if err := s.Finish(event.Summary{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Split(both.String(), "\n"); !slices.Equal(got[:1000], want) {
+			t.Errorf("dumb %v: the lines are in another order", dumb)
+		}
+	}
 }

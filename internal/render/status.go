@@ -7,7 +7,7 @@ import "io"
 // no terminal there is no line, and notes are written as they come.
 type Status struct {
 	err    io.Writer
-	screen *screen // nil without a status line
+	screen *screen // nil without a terminal
 }
 
 // NewStatus gives a status line that shows what text returns. Text is called
@@ -15,7 +15,7 @@ type Status struct {
 func NewStatus(o Options, text func() string) *Status {
 	o = o.withDefaults()
 	s := &Status{err: o.Err}
-	if o.ErrTerminal && !o.NoStatus {
+	if o.ErrTerminal {
 		s.screen = newScreen(o, text)
 		s.err = s.screen.port(o.Err)
 	}

@@ -19,7 +19,7 @@ type way struct {
 	outQueue *output.Queue // nil if direct or shared
 	errQueue *output.Queue // carries both if shared
 	direct   *sticky       // nil if queued
-	screen   *screen       // nil without a status line
+	screen   *screen       // nil without a terminal
 }
 
 func newWay(o Options, queued bool, status func() string) *way {
@@ -27,13 +27,15 @@ func newWay(o Options, queued bool, status func() string) *way {
 	outDst, errDst := o.Out, o.Err
 	opts := output.QueueOptions{Memory: o.MemoryBudget, Dir: o.TempDir}
 	errOpts := opts
-	if o.ErrTerminal && !o.NoStatus {
+	if o.OutTerminal || o.ErrTerminal {
 		w.screen = newScreen(o, status)
-		errOpts.Pace = w.screen.pace
+	}
+	if o.OutTerminal {
+		outDst = w.screen.port(o.Out)
+	}
+	if o.ErrTerminal {
 		errDst = w.screen.port(o.Err)
-		if o.OutTerminal {
-			outDst = w.screen.port(o.Out)
-		}
+		errOpts.Pace = w.screen.pace
 	}
 	switch {
 	case !queued:
@@ -41,7 +43,7 @@ func newWay(o Options, queued bool, status func() string) *way {
 		w.out = w.direct
 		w.errQueue = output.NewQueue(errDst, errOpts)
 		w.err = w.errQueue
-	case w.screen != nil && o.OutTerminal:
+	case o.OutTerminal && o.ErrTerminal:
 		w.errQueue = output.NewQueue(&splitter{dst: [2]io.Writer{outDst, errDst}}, errOpts)
 		w.out = &tagged{q: w.errQueue, tag: 0}
 		w.err = &tagged{q: w.errQueue, tag: 1}
