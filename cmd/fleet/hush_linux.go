@@ -20,6 +20,10 @@ func hush(fd int) error {
 	return unix.IoctlSetTermios(fd, unix.TCSETSF, t)
 }
 
+// forget drops what was typed ahead, so that a key pressed once too often does not
+// answer the next question, which nobody has seen.
+func forget(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLUSH) }
+
 // readHidden reads a line from a hushed terminal. It leaves the terminal's mode
 // alone, which somebody else may just be restoring.
 func readHidden(tty *os.File) ([]byte, error) {

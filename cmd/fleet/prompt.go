@@ -57,14 +57,16 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 	}
 	before, err := term.GetState(int(tty.Fd()))
 	if err != nil {
+		tty.Close()
 		return nil, errNoPrompt
 	}
-	read := readLine
+	read, prepare := readLine, forget
 	if !echo {
-		if err := hush(int(tty.Fd())); err != nil {
-			return nil, fmt.Errorf("turn echo off: %w", err)
-		}
-		read = readHidden
+		read, prepare = readHidden, hush
+	}
+	if err := prepare(int(tty.Fd())); err != nil {
+		tty.Close()
+		return nil, fmt.Errorf("prepare the terminal: %w", err)
 	}
 	fmt.Fprint(tty, question)
 	type reply struct {

@@ -22,6 +22,8 @@ func TestPauseAsks(t *testing.T) {
 	}{
 		{[]string{"y", "yes"}, exitOK, 2, []string{"ok 5", "go on with web[02-03]? [y/n] y", "go on with web[04-05]? [y/n] yes"}},
 		{[]string{"perhaps", "", "n"}, exitHalted, 3, []string{"ok 1 · skipped 4", "as the answer was not yes", "the answer was no"}},
+		// A key too many answers no question that is yet to be asked.
+		{[]string{"y\ny", "n"}, exitHalted, 2, []string{"ok 3 · skipped 2", "the answer was no"}},
 		{[]string{"\x03"}, exitInterrupted, 0, []string{"ok 1 · skipped 4", "interrupted"}},
 	} {
 		cmd := fleetCommand(t, lab.Config{N: 5, Prefix: "web"}, "run", "--canary", "1", "--serial", "2", "--pause", "ask", "all", "--", "true")
