@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +25,4 @@ func forget(fd int) error { return unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIFLU
 
 // readHidden reads a line from a hushed terminal. It leaves the terminal's mode
 // alone, which somebody else may just be restoring.
-func readHidden(tty *os.File) ([]byte, error) {
-	defer fmt.Fprintln(tty)
-	return readLine(tty)
-}
+func readHidden(tty *os.File) ([]byte, error) { return readLine(tty) }

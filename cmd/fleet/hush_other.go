@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/term"
@@ -13,7 +12,4 @@ import (
 func hush(int) error { return nil }
 
 // readHidden reads a line without echo.
-func readHidden(tty *os.File) ([]byte, error) {
-	defer fmt.Fprintln(tty)
-	return term.ReadPassword(int(tty.Fd()))
-}
+func readHidden(tty *os.File) ([]byte, error) { return term.ReadPassword(int(tty.Fd())) }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -10,8 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-
-	"golang.org/x/term"
 
 	"fleet/internal/engine"
 )
@@ -46,70 +43,37 @@ func (p *prompter) ask(ctx context.Context, question string, echo bool) ([]byte,
 	select {
 	case <-p.stopped: // after an answer that came with the Ctrl-C
 		return nil, errInterrupted
+	case <-ctx.Done(): // while others were asked
+		return nil, ctx.Err()
 	default:
-	}
-	tty, err := userTerminal()
-	if err != nil {
-		return nil, errNoPrompt
 	}
 	if p.pause != nil {
 		defer p.pause()()
 	}
-	before, err := term.GetState(int(tty.Fd()))
+	q, err := openQuestion(echo)
 	if err != nil {
-		tty.Close()
-		return nil, errNoPrompt
+		return nil, err
 	}
-	read, prepare := readLine, forget
-	if !echo {
-		read, prepare = readHidden, hush
-	}
-	if err := prepare(int(tty.Fd())); err != nil {
-		tty.Close()
-		return nil, fmt.Errorf("prepare the terminal: %w", err)
-	}
-	fmt.Fprint(tty, question)
-	type reply struct {
-		secret []byte
-		err    error
-	}
-	replies := make(chan reply, 1)
-	go func() { // left behind, until the process ends, by a user who does not answer
-		defer tty.Close()
-		secret, err := read(tty)
-		err = errors.Join(err, term.Restore(int(tty.Fd()), before))
-		replies <- reply{secret, err}
-	}()
 	select {
-	case r := <-replies:
-		if r.err != nil {
-			return nil, fmt.Errorf("read answer: %w", r.err)
+	case r := <-q.put(question):
+		err = errors.Join(r.err, q.close())
+		if err != nil {
+			return nil, fmt.Errorf("read answer: %w", err)
 		}
 		if !echo {
-			secrets.Add(r.secret)
+			secrets.Add(r.text)
 		}
-		return r.secret, nil
+		return r.text, nil
 	case <-p.stopped:
 		err = errInterrupted
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	err = errors.Join(err, term.Restore(int(tty.Fd()), before))
-	fmt.Fprintln(tty)
-	return nil, err
+	return nil, errors.Join(err, q.giveUp())
 }
 
 // userTerminal opens the terminal that the process belongs to.
 func userTerminal() (*os.File, error) { return os.OpenFile("/dev/tty", os.O_RDWR, 0) }
-
-// readLine reads what the terminal gives at once, a line.
-func readLine(tty *os.File) ([]byte, error) {
-	line, err := bufio.NewReaderSize(tty, maxSecret).ReadSlice('\n')
-	if errors.Is(err, io.EOF) && len(line) > 0 {
-		err = nil
-	}
-	return bytes.TrimRight(line, "\r\n"), err
-}
 
 // tell shows a line on the terminal, if there is one.
 func (p *prompter) tell(text string) {

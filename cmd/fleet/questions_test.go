@@ -84,11 +84,17 @@ func serveAnything(conn net.Conn, config *ssh.ServerConfig) {
 
 func askedCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
+	return askedFleet(t, append(args, "--raw", "web01", "--", "true")...)
+}
+
+// askedFleet is a command line about that server.
+func askedFleet(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
 	exe, err := exec.LookPath("fleet")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(exe, append(args, "--raw", "web01", "--", "true")...)
+	cmd := exec.Command(exe, args...)
 	dir := t.TempDir()
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TERM=xterm", "FLEET_SSH_CONFIG=none", "GORACE=" + noSleepAtExit, "FLEET_INVENTORY=" + asker(t)}
 	return cmd
@@ -115,6 +121,25 @@ func TestQuestions(t *testing.T) {
 	if strings.Contains(text, "123456") {
 		t.Errorf("the code stands on the screen\n%s", text)
 	}
+}
+
+// TestQuestionGivenUp leaves a question by Ctrl-C and types on: nobody waits for its
+// answer any more and takes what is meant for the shell, or for the next question.
+func TestQuestionGivenUp(t *testing.T) {
+	const prompt = "web01 (1)> "
+	screen := sitAt(t, askedFleet(t, "shell", "--interactive", "--raw", "web01"), exitOK,
+		turn{prompt, "first\r"},
+		turn{"Animal: ", "\x03"},
+		turn{prompt, "second\r"},
+		turn{"Animal: ", "cat\n"},
+		turn{"Code: ", "\x03"},
+		turn{prompt, "third\r"},
+		turn{"Animal: ", "cat\n"},
+		turn{"Code: ", "123456\n"},
+		turn{"let in", ""},
+		turn{prompt, ":quit\r"},
+	)
+	holds(t, screen, prompt+"second", prompt+"third", "Animal: cat", "let in")
 }
 
 // TestAnswers reads the answers from a file, where nobody may be asked.
