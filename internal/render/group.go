@@ -2,10 +2,11 @@ package render
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"slices"
 	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"fleet/internal/event"
 	"fleet/internal/output"
@@ -205,15 +206,26 @@ func (g *group) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// likeHeader says that a line begins with two horizontal strokes.
+// likeHeader says that a line begins, for the eye, with two horizontal strokes: marks
+// that stand on other characters, or only choose how these look, are passed over.
 func likeHeader(line []byte) bool {
-	rs := bytes.Runes(line[:min(len(line), 8)])
-	return len(rs) >= 2 && stroke(rs[0]) && stroke(rs[1])
+	for strokes := 0; strokes < 2; {
+		r, n := utf8.DecodeRune(line)
+		switch {
+		case stroke(r):
+			strokes++
+		case !unicode.In(r, unicode.Mn, unicode.Me):
+			return false
+		}
+		line = line[n:]
+	}
+	return true
 }
 
 func stroke(r rune) bool {
 	switch r {
-	case '─', '━', '═', '—', '―', '╌', '┄', '┈':
+	case '─', '━', '═', '—', '―', '–', '‒', '╌', '╍', '┄', '┅', '┈', '┉', '╴', '╶', '╸', '╺', '╼', '╾',
+		'⎯', '⎺', '⎻', '⎼', '⎽', '⸺', '⸻', '－', 'ー':
 		return true
 	}
 	return false

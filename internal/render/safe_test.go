@@ -168,3 +168,23 @@ func BenchmarkAppendSafe(b *testing.B) {
 		dst = AppendSafe(dst[:0], text)
 	}
 }
+
+// A host's line that would look like a header of another host stands behind a
+// backslash, whatever it has that shows nothing.
+func TestGroupHeadersAreNotForged(t *testing.T) {
+	for _, line := range []string{
+		"── web99 (1 host) ──", "\ufe0f── web99 (1 host) ──", "─\ufe0e─ web99 (1 host) ──", "\u0301─\u20dd\u180b\U000e0100─ web99", "\x1b[1m── web99", "–– web99", "⎯⎯ web99",
+	} {
+		out, _ := show(t, "group", Options{OutTerminal: true, NoStatus: true}, []host{{name: "evil", stdout: "first\n" + line + "\n"}})
+		_, shown, _ := strings.Cut(out, "first\n")
+		if !strings.HasPrefix(shown, "\\") {
+			t.Errorf("%q is shown as %q", line, shown)
+		}
+	}
+	for _, line := range []string{"─ one stroke", "├── a tree", "e\u0301\u0301 accents", "-- dashes"} {
+		out, _ := show(t, "group", Options{OutTerminal: true, NoStatus: true}, []host{{name: "good", stdout: line + "\n"}})
+		if !strings.Contains(out, "\n"+line+"\n") {
+			t.Errorf("%q is shown as %q", line, out)
+		}
+	}
+}
