@@ -177,9 +177,16 @@ func (d *toDir) finishFile(f *dirFile, r event.Result, i int) error {
 	return nil
 }
 
-// ran says that a host's command may have run.
+// ran says that a host's command may have run. Of one that was canceled something
+// else must tell so: it may have been canceled before it was sent.
 func ran(r event.Result) bool {
-	return r.Outcome != scheduler.Skipped && r.Outcome != scheduler.Unreachable
+	switch r.Outcome {
+	case scheduler.Skipped, scheduler.Unreachable:
+		return false
+	case scheduler.Canceled:
+		return r.Kill != "" || r.Run > 0 || r.StdoutBytes+r.StderrBytes > 0
+	}
+	return true
 }
 
 // gone is the error of a removal, if it is not that there was nothing.

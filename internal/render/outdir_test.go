@@ -106,7 +106,7 @@ func TestToDirKeepsExactBytes(t *testing.T) {
 // A host that ran has both files; one that did not has none, not even old ones.
 func TestToDirLeavesNoOldAnswers(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"silent.out", "away.out", "away.err", "skipped.out", "lost.out", "other.out", "notes.txt"} {
+	for _, name := range []string{"silent.out", "away.out", "away.err", "skipped.out", "lost.out", "unsent.out", "ended.out", "other.out", "notes.txt"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("old"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -117,17 +117,21 @@ func TestToDirLeavesNoOldAnswers(t *testing.T) {
 	s.Output(event.Output{Host: "lost", Stream: event.Stdout, Data: []byte("half")})
 	for host, outcome := range map[string]scheduler.Outcome{
 		"silent": scheduler.OK, "away": scheduler.Unreachable, "skipped": scheduler.Skipped, "lost": scheduler.Lost,
+		"unsent": scheduler.Canceled, "ended": scheduler.Canceled, // while it connected, and while its command ran
 	} {
 		r := event.Result{Host: host, Outcome: outcome}
 		if outcome != scheduler.OK {
 			r.Cause = &scheduler.Cause{Kind: scheduler.KindRefused}
+		}
+		if host == "ended" {
+			r.Kill = event.Killed
 		}
 		s.Result(r)
 	}
 	if err := s.Finish(event.Summary{}); err != nil {
 		t.Error(err)
 	}
-	want := map[string]string{"silent.out": "", "silent.err": "", "lost.out": "half", "lost.err": "", "other.out": "old", "notes.txt": "old"}
+	want := map[string]string{"silent.out": "", "silent.err": "", "ended.out": "", "ended.err": "", "lost.out": "half", "lost.err": "", "other.out": "old", "notes.txt": "old"}
 	if got := inDir(t, dir); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("files %q, want %q", got, want)
 	}
