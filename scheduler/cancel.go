@@ -31,6 +31,9 @@ func (l *loop) fire(t *timer) {
 	case hostGrace:
 		l.expire(t.r)
 	case runDeadline:
+		if l.alive == 0 && (l.closed != "" || !l.draw()) {
+			return // too late to end anything
+		}
 		l.emit(Event{Kind: LimitHit, Took: l.plan.Deadline})
 		l.report.Deadline = true
 		l.close("deadline of " + short(l.plan.Deadline) + " passed")
