@@ -94,8 +94,8 @@ func (t *tally) transferFields(bar bool) []string {
 		total += max(m.Total, m.Bytes)
 		known++
 	}
-	if known > 0 && t.total > known { // hosts that have not begun are like those that have
-		total = total / int64(known) * int64(t.total)
+	if hosts := t.total - f.none; known > 0 && hosts > known { // those that have not begun are like those that have
+		total = total / int64(known) * int64(hosts)
 	}
 	if total == 0 {
 		return nil

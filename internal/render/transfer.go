@@ -104,6 +104,7 @@ type transfers struct {
 
 	endedTotal int64
 	endedHosts int
+	none       int // hosts that are done and moved nothing, as they were not reached
 	samples    []byteSample
 	told       time.Time // the last line where there is no status line
 	spread     spread
@@ -111,10 +112,11 @@ type transfers struct {
 
 // transferred takes a host's result into account.
 func (t *tally) transferred(r event.Result) {
+	f := &t.files
 	if r.Transfer == nil {
+		f.none++
 		return
 	}
-	f := &t.files
 	f.any = true
 	f.total.Sent += r.Transfer.Sent
 	f.total.Bytes += r.Transfer.Bytes

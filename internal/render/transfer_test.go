@@ -104,6 +104,27 @@ func TestProgressStatus(t *testing.T) {
 	}
 }
 
+// Hosts that are not reached get nothing: what is still to come does not count them.
+func TestProgressLeavesOutHostsThatAreAway(t *testing.T) {
+	var out, errs buffer
+	s, err := New("live", Options{Out: &out, Err: &errs, Clock: still, TempDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start(event.Run{ID: runID, Hosts: 4})
+	for _, h := range []string{"web3", "web4"} {
+		s.Result(event.Result{Host: h, Outcome: scheduler.Unreachable, Cause: &scheduler.Cause{Kind: scheduler.KindRefused, Text: "refused"}, Time: noon})
+	}
+	s.Progress(event.Progress{Host: "web1", Bytes: 1 << 20, Total: 2 << 20, Time: noon})
+	status := s.(interface{ progressStatus() string }).progressStatus()
+	if want := "1.0 MiB of 4.0 MiB"; !strings.Contains(status, want) {
+		t.Errorf("%q, want %q in it", status, want)
+	}
+	if err := s.Finish(event.Summary{}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestProgressFollowsSchema(t *testing.T) {
 	s := loadSchema(t, "jsonl.json")
 	out, _, _ := moves(t, "jsonl", Options{})
