@@ -94,7 +94,8 @@ func (f *compareFlags) keep(sink render.Sink) (render.Sink, error) {
 
 // judged takes outputs that differ, where they must not, into the run's end.
 func (f *compareFlags) judged(sink render.Sink, s event.Summary, err error) error {
-	if err != nil || !sink.Differ() {
+	var own *fault // of fleet beside the hosts' ends, which count for more
+	if !sink.Differ() || err != nil && (!errors.As(err, &own) || own.code != statusOr(summaryStatus(s), exitInternal)) {
 		return judged(s, err)
 	}
 	code := summaryStatus(s)
@@ -104,5 +105,5 @@ func (f *compareFlags) judged(sink render.Sink, s event.Summary, err error) erro
 	case code == exitUnreachable && s.Counts[scheduler.Failed] == 0:
 		code = exitBoth
 	}
-	return &fault{code: code}
+	return &fault{code: code, err: err}
 }
