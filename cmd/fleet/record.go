@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,7 @@ type recording struct {
 	detach *detachment     // nil: the run stays on the terminal
 	server *control.Server // nil: nobody can ask for anything
 	refuse error           // why nothing is to be run; set before the first host starts
+	cut    *atomic.Bool    // the record has not all
 }
 
 // begin returns a sink that also records a run of that kind over hosts, or nil
@@ -69,10 +71,13 @@ func (f *recordFlags) begin(e *env, stop *interrupts, sink render.Sink, kind, pa
 	if err != nil {
 		return nil, err
 	}
+	cut := new(atomic.Bool)
 	warn := func(err error) {
 		text := "the record of this run is not whole: "
 		if errors.Is(err, record.ErrRetention) {
 			text = "the record: "
+		} else {
+			cut.Store(true)
 		}
 		sink.Note("fleet: warning: " + text + err.Error())
 		var way interface{ Hint() string }
@@ -100,7 +105,7 @@ func (f *recordFlags) begin(e *env, stop *interrupts, sink render.Sink, kind, pa
 	cfg.WorkDir, _ = os.Getwd()    // empty where it is gone
 	cfg.Machine, _ = os.Hostname() // empty where there is none
 	cfg.Detached = e.detach != nil
-	r := &recording{Sink: sink, rec: record.New(cfg), dir: dir, stop: stop, detach: e.detach}
+	r := &recording{Sink: sink, rec: record.New(cfg), dir: dir, stop: stop, detach: e.detach, cut: cut}
 	if e.detach != nil {
 		if err := r.rec.Opened(context.Background()); err != nil {
 			return nil, fmt.Errorf("--detach: a run that is not recorded could not be looked at: %w", errors.Join(err, r.rec.Close()))
@@ -264,7 +269,7 @@ func (r *recording) Note(text string) {
 // and does not change how the run ended.
 func (r *recording) Finish(s event.Summary) error {
 	r.rec.Finish(s) //nolint:errcheck // see above
-	s.Recorded = r.rec.Known()
+	s.Recorded, s.RecordCut = r.rec.Known(), r.cut.Load()
 	return errors.Join(r.refuse, r.Sink.Finish(s))
 }
 

@@ -102,6 +102,8 @@ type Summary struct {
 	Refused GateKind // the part of a gate that halted the run; empty for max-fail
 	// Recorded says that the run can be found by its id later.
 	Recorded bool
+	// RecordCut says that the record has not all that hosts wrote.
+	RecordCut bool
 }
 
 // Sink takes a run's events. Start comes first, Finish last. Started and

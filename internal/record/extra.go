@@ -33,7 +33,7 @@ var (
 	moreOfResults = besides(event.Result{Tries: 1},
 		"Host", "Outcome", "Cause", "Detail", "ExitCode", "Signal", "StdoutBytes", "StderrBytes", "Truncated", "Unstored",
 		"Lingering", "Attempts", "Connect", "Run", "Time", "Stdout", "Stderr", "Batch", "Kept")
-	moreOfSummaries = besides(event.Summary{}, "Run", "Counts", "Wall", "Halted", "Deadline", "Interrupted", "Recorded")
+	moreOfSummaries = besides(event.Summary{}, "Run", "Counts", "Wall", "Halted", "Deadline", "Interrupted", "Recorded", "RecordCut")
 )
 
 // text gives the fields of the struct that from points to: empty if all are as

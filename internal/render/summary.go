@@ -36,7 +36,10 @@ func (b *base) summary(s event.Summary) []byte {
 	p = append(p, b.early(s)...)
 	p = b.appendTransfers(p)
 	rest := "the rest was not kept"
-	if s.Recorded {
+	switch {
+	case s.Recorded && s.RecordCut:
+		rest = "the record is not whole either"
+	case s.Recorded:
 		rest = "the record has the rest"
 	}
 	p = b.appendRemark(p, b.tally.cut, "output cut at --max-output, "+rest)
