@@ -5,17 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"fleet/sshpool"
 )
 
 // questions asks a person what a host asks at login. The texts are made safe by
-// sshpool; the host is named, so that nobody is asked in another's name.
+// sshpool; the host is named in each line, so that nobody is asked in another's name.
 func questions(ask *prompter) func(ctx context.Context, host, name, instruction string, list []sshpool.Question) ([]string, error) {
 	return func(ctx context.Context, host, name, instruction string, list []sshpool.Question) ([]string, error) {
 		for _, text := range []string{name, instruction} {
 			if text != "" {
-				ask.tell(host + ": " + text)
+				ask.tell(host + ": " + strings.ReplaceAll(text, "\n", "\n"+host+": "))
 			}
 		}
 		answers := make([]string, len(list))

@@ -27,7 +27,7 @@ func asker(t *testing.T) string {
 		t.Fatal(err)
 	}
 	config := &ssh.ServerConfig{KeyboardInteractiveCallback: func(_ ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
-		got, err := ask("Two steps", "have your token ready", []string{"Animal:", "Code:"}, []bool{true, false})
+		got, err := ask("Two steps", "have your token ready\nweb02: Password:", []string{"Animal:", "Code:"}, []bool{true, false})
 		if err != nil || len(got) != 2 || got[0] != "cat" || got[1] != "123456" {
 			return nil, fmt.Errorf("answers %q, %v", got, err)
 		}
@@ -113,7 +113,7 @@ func TestQuestions(t *testing.T) {
 	if err != nil || status != exitOK || !strings.Contains(text, "let in") {
 		t.Errorf("status %d, %v\n%s", status, err, text)
 	}
-	for _, want := range []string{"web01: Two steps", "web01: have your token ready", "Animal: cat"} {
+	for _, want := range []string{"web01: Two steps", "web01: have your token ready\nweb01: web02: Password:\n", "Animal: cat"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q does not stand in\n%s", want, text)
 		}
