@@ -2,8 +2,8 @@ package render
 
 import "github.com/clipperhouse/displaywidth"
 
-// columns is how wide a terminal shows s, which holds no escape sequences.
-func columns(s string) int { return displaywidth.String(s) }
+// columns is how wide a terminal shows s, which may be coloured.
+func columns(s string) int { return displaywidth.Options{ControlSequences: true}.String(s) }
 
 // cut shortens a line, which may be coloured, to at most n columns.
 func cut(line string, n int) string {
