@@ -186,7 +186,7 @@ func TestStampsAreBounded(t *testing.T) {
 	var s stamps
 	const pieces = 100_000
 	for i := range pieces {
-		s.add(10, noon.Add(time.Duration(i)*time.Second))
+		s.add(10, noon.Add(time.Duration(i)*time.Second), stampsMax)
 	}
 	if len(s.marks) > stampsMax {
 		t.Errorf("%d times are kept", len(s.marks))
@@ -201,3 +201,39 @@ func TestStampsAreBounded(t *testing.T) {
 }
 
 func writeFile(name, text string) error { return os.WriteFile(name, []byte(text), 0o600) }
+
+// The times of all hosts together are bounded, those of hosts that are done too;
+// what is kept is still right, only coarser.
+func TestStampsOfManyHostsAreBounded(t *testing.T) {
+	var h hostStamps
+	var kept []*streamStamps
+	const hosts, pieces = 600, 3000
+	for i := range hosts {
+		name := fmt.Sprint("h", i)
+		for k := range pieces {
+			h.add(event.Output{Host: name, Stream: event.Stdout, Data: []byte("x\n"), Time: noon.Add(time.Duration(k) * 2 * time.Millisecond)})
+		}
+		if i%2 == 0 {
+			st := h.take(name)
+			h.keep(st)
+			kept = append(kept, st)
+		}
+	}
+	total, room := int64(0), 0
+	for _, st := range h.m {
+		kept = append(kept, st)
+	}
+	for _, st := range kept {
+		total += st.count()
+		room += cap(st[0].marks)
+		for k := 1; k <= pieces; k++ {
+			came, got := noon.Add(time.Duration(k-1)*2*time.Millisecond), st[0].at(2*int64(k))
+			if got.After(came) || came.Sub(got) > 6*time.Second*4/stampsFew {
+				t.Fatalf("piece %d came at %v, told is %v", k, came, got)
+			}
+		}
+	}
+	if most := stampsAll + hosts*stampsFew; total != h.marks.Load() || total > int64(most) || room > 2*most {
+		t.Errorf("%d times are kept, in room for %d; counted are %d", total, room, h.marks.Load())
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fleet/internal/event"
@@ -112,9 +113,14 @@ func (w *shownLines) appendLine(dst, line []byte) []byte {
 	return append(dst, '\n')
 }
 
-// stampsMax bounds the times that are kept of one stream; a stream that came in
-// more pieces has coarser ones.
-const stampsMax = 4096
+const (
+	// stampsMax bounds the times that are kept of one stream; a stream that came in
+	// more pieces has coarser ones.
+	stampsMax = 4096
+	// stampsAll is how many are kept of all streams before each has stampsFew at most.
+	stampsAll = 1 << 20
+	stampsFew = 64
+)
 
 // stamps are the times at which the pieces of a stream came.
 type stamps struct {
@@ -125,26 +131,40 @@ type stamps struct {
 
 type stamp struct {
 	end int64 // of what came then, in bytes from the start
-	at  time.Time
+	at  int64 // nanoseconds of Unix time
 }
 
-func (s *stamps) add(n int, at time.Time) {
-	end := int64(n)
-	if last := len(s.marks) - 1; last >= 0 {
-		end += s.marks[last].end
-		if at.Sub(s.marks[last].at) < max(s.gap, time.Millisecond) {
-			s.marks[last].end = end
-			return
+// add notes that n bytes came at that time, and gives by how many marks there are
+// more then. There will not be more than most.
+func (s *stamps) add(n int, came time.Time, most int) (more int) {
+	end, at, before := int64(n), came.UnixNano(), len(s.marks)
+	if before > 0 {
+		last := &s.marks[before-1]
+		end += last.end
+		if at-last.at < int64(max(s.gap, time.Millisecond)) {
+			last.end = end
+			return 0
 		}
 	}
-	if len(s.marks) == stampsMax {
-		s.gap = at.Sub(s.marks[0].at) / (stampsMax / 2)
-		for i := range stampsMax / 2 {
-			s.marks[i] = stamp{s.marks[2*i+1].end, s.marks[2*i].at}
-		}
-		s.marks = s.marks[:stampsMax/2]
+	if before >= most {
+		s.gap = time.Duration(at-s.marks[0].at) / time.Duration(most/2)
+		s.coarsen(most)
 	}
 	s.marks = append(s.marks, stamp{end, at})
+	return len(s.marks) - before
+}
+
+// coarsen joins neighbours, so that half of most are left.
+func (s *stamps) coarsen(most int) {
+	kept := s.marks[:0]
+	if cap(s.marks) > 2*most {
+		kept = make([]stamp, 0, most)
+	}
+	step := (2*len(s.marks) + most - 1) / most
+	for i := 0; i < len(s.marks); i += step {
+		kept = append(kept, stamp{s.marks[min(i+step, len(s.marks))-1].end, s.marks[i].at})
+	}
+	s.marks = kept
 }
 
 // at is when the byte before off came, or somewhat earlier, in local time. It is asked for offsets
@@ -156,13 +176,14 @@ func (s *stamps) at(off int64) time.Time {
 	if len(s.marks) == 0 {
 		return time.Time{}
 	}
-	return s.marks[s.next].at.Local()
+	return time.Unix(0, s.marks[s.next].at)
 }
 
 // hostStamps are the stamps of hosts that run.
 type hostStamps struct {
-	mu sync.Mutex
-	m  map[string]*[2]stamps
+	mu    sync.Mutex
+	m     map[string]*streamStamps
+	marks atomic.Int64 // of all hosts, those that are kept too
 }
 
 func streamIndex(s event.Stream) int {
@@ -177,20 +198,39 @@ func (h *hostStamps) add(o event.Output) {
 	st := h.m[o.Host]
 	if st == nil {
 		if h.m == nil {
-			h.m = make(map[string]*[2]stamps)
+			h.m = make(map[string]*streamStamps)
 		}
-		st = new([2]stamps)
+		st = new(streamStamps)
 		h.m[o.Host] = st
 	}
 	h.mu.Unlock()
-	st[streamIndex(o.Stream)].add(len(o.Data), o.Time)
+	most := stampsMax
+	if h.marks.Load() >= stampsAll {
+		most = stampsFew
+	}
+	h.marks.Add(int64(st[streamIndex(o.Stream)].add(len(o.Data), o.Time, most)))
 }
 
-// take removes and returns the stamps of a host, nil if there are none.
-func (h *hostStamps) take(host string) *[2]stamps {
+// take removes and returns the stamps of a host, nil if there are none. Who keeps
+// them says so by keep.
+func (h *hostStamps) take(host string) *streamStamps {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	st := h.m[host]
 	delete(h.m, host)
+	h.marks.Add(-st.count())
 	return st
+}
+
+// keep counts stamps that were taken and are kept.
+func (h *hostStamps) keep(st *streamStamps) { h.marks.Add(st.count()) }
+
+// streamStamps are those of a host's two streams.
+type streamStamps [2]stamps
+
+func (st *streamStamps) count() int64 {
+	if st == nil {
+		return 0
+	}
+	return int64(len(st[0].marks) + len(st[1].marks))
 }

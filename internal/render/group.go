@@ -34,7 +34,7 @@ type fold struct {
 	first    string // host whose output is kept
 	hosts    []string
 	out, err *output.Capture
-	stamps   *[2]stamps // when its lines came, if that is shown
+	stamps   *streamStamps // when its lines came, if that is shown
 }
 
 func newGroup(o Options) *group {
@@ -75,6 +75,7 @@ func (g *group) Result(r event.Result) {
 	}
 	f := g.folds[key]
 	if f == nil {
+		g.stamps.keep(came)
 		g.folds[key] = &fold{key: key, first: r.Host, hosts: []string{r.Host}, out: r.Stdout, err: r.Stderr, stamps: came}
 		return
 	}
