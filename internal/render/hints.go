@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"strings"
 
 	"fleet/internal/event"
@@ -8,7 +9,8 @@ import (
 )
 
 // hints say what to do about a cause, by its kind and stage ("timeout/banner") or
-// else by its kind. Exit statuses and signals speak for themselves.
+// else by its kind; KIND/jump is for a jump host, whose settings are its own. Exit
+// statuses and signals speak for themselves.
 var hints = map[string]string{
 	"dns":                 "names that do not resolve: `fleet hosts HOST --output json` shows the address that is used; set address in hosts.yaml if the name is not in DNS",
 	"refused":             "connection refused: nothing listens on that port, or a firewall rejects; -p or port in hosts.yaml sets another port",
@@ -30,6 +32,9 @@ var hints = map[string]string{
 	"hostkey_changed":     "changed host keys: reinstalled hosts, or somebody in between; if you know that they are right, `fleet trust remove HOST` takes the old ones out, then `fleet trust approve HOST` writes the new ones down",
 	"hostkey_revoked":     "revoked host keys: known_hosts says never to trust these; do not log in there",
 	"auth":                "logins refused: check the user (-u) and the key (--key; `ssh-add -l` lists the agent's), or give a password with -k",
+	"auth/jump":           "a jump host refuses the login: -u and -k are not for it; its user and key are the inventory's or ssh_config's, -J USER@HOST names another user, and --key is tried there where it has no key of its own",
+	"refused/jump":        "nothing listens on the jump host's port, or a firewall rejects: -p is not for it; the inventory, ssh_config or -J HOST:PORT sets another port",
+	"protocol/jump":       "what answers at the jump host does not speak SSH as it should: is it the right port? -p is not for it; the inventory, ssh_config or -J HOST:PORT sets another",
 	"session_limit":       "the servers allow too few sessions for one connection (MaxSessions)",
 	"conn_lost":           "lost after the command was sent: look at what it did there before you repeat it",
 	"conn_lost/early":     "connections that ended before the command was sent, so nothing ran: look at the proxy command or jump host on the way, else at sshd's log on the host",
@@ -70,6 +75,9 @@ var hints = map[string]string{
 // hintFor is the hint for a cause, empty if there is none.
 func hintFor(c scheduler.Cause) string {
 	own := hints[string(c.Kind)+"/"+string(c.Stage)]
+	if strings.HasPrefix(c.Text, "jump host ") { // as sshpool names it
+		own = cmp.Or(own, hints[string(c.Kind)+"/jump"])
+	}
 	switch {
 	case own != "" || c.Kind == scheduler.KindTimeout:
 		return own

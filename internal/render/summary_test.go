@@ -90,6 +90,7 @@ func TestHintsCoverKinds(t *testing.T) {
 				t.Errorf("%s %s: hint %q", kind, stage, h)
 			}
 			used[h] = true
+			used[hintFor(scheduler.Cause{Kind: scheduler.Kind(kind), Stage: scheduler.Stage(stage), Text: "jump host gate: " + kind})] = true
 		}
 	}
 	for key, h := range hints {
@@ -162,7 +163,7 @@ func TestUnstored(t *testing.T) {
 // A hint names only flags and commands that there are.
 func TestHintsNameWhatExists(t *testing.T) {
 	flags := []string{
-		"-p", "-f", "-t", "-k", "-u", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
+		"-p", "-f", "-t", "-k", "-u", "-J", "--key", "--connect-timeout", "--deadline", "--hostkeys", "--output", "-l",
 		"--exclude", "--links", "--delete", "--dry-run", "--max-delete", "--raw", "-K", "--become-method", "--become-timeout", "--straggler-after", "--straggler", "--cwd",
 		"--stdin", "--shell", "--max-bytes",
 	}
