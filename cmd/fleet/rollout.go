@@ -161,11 +161,20 @@ func (f *guardFlags) halted(ctx context.Context, e *env, s event.Summary, stop *
 	tell(e.stderr, "fleet: ", "on halt: "+render.SafeLine(f.onHalt))
 	m := event.Mark{Kind: event.GateBegan, Gate: event.GateHalt, Text: f.onHalt, Time: time.Now()}
 	kept.halted(ctx, e, s.Run, m)
-	out := engine.NewLastBytes(func(p []byte) { e.stderr.Write(p) }) //nolint:errcheck // there is nowhere else to tell it
+	last := byte('\n')
+	out := engine.NewLastBytes(func(p []byte) {
+		e.stderr.Write(p) //nolint:errcheck // there is nowhere else to tell it
+		if len(p) > 0 {
+			last = p[len(p)-1]
+		}
+	})
 	l := engine.Local{Line: f.onHalt, Limit: f.gateTimeout, Out: out, Env: append(engine.CountsEnv(s.Run, s.Counts), "FLEET_HALT="+by)}
 	err := l.Run(running)
 	m.Kind, m.Took, m.Time = event.GateEnded, time.Since(m.Time), time.Now()
-	m.Output, m.Cut = out.End()
+	m.Output, m.Cut = out.End() // after which last stands
+	if last != '\n' {
+		e.stderr.Write([]byte("\n")) //nolint:errcheck // as above
+	}
 	if err != nil {
 		m.Cause = &scheduler.Cause{Kind: scheduler.KindExit, Stage: scheduler.StageCommand, Text: err.Error()}
 		if errors.Is(err, context.Canceled) {
