@@ -22,7 +22,7 @@ var hints = map[string]string{
 	"timeout/kex":         "the key exchange does not end: an overloaded host, or a path that drops large packets; --connect-timeout gives it longer",
 	"timeout/auth":        "the login is slow (PAM, LDAP, reverse DNS on the host, or an agent that waits); --connect-timeout gives it longer",
 	"timeout/channel":     "logged in, but the host opens no session: an overloaded host, or its MaxSessions is used up",
-	"timeout/become":      "the host took too long to make the user another: a slow directory behind PAM, or somebody who has to confirm it; --become-timeout gives it longer",
+	"timeout/become":      "the host took too long to make the user another: a slow directory behind PAM, or somebody who has to confirm it; --become-timeout gives it longer, and -t where that is shorter",
 	"timeout/command":     "the command ran longer than -t allows",
 	"timeout/host":        "hosts that took longer than --straggler-after allows were cut; without --straggler cut they are named, and go on",
 	"timeout/run":         "the run was longer than --deadline allows; -f lets more hosts run at once",
