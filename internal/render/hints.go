@@ -32,9 +32,6 @@ var hints = map[string]string{
 	"hostkey_changed":     "changed host keys: reinstalled hosts, or somebody in between; if you know that they are right, `fleet trust remove HOST` takes the old ones out, then `fleet trust approve HOST` writes the new ones down",
 	"hostkey_revoked":     "revoked host keys: known_hosts says never to trust these; do not log in there",
 	"auth":                "logins refused: check the user (-u) and the key (--key; `ssh-add -l` lists the agent's), or give a password with -k",
-	"auth/jump":           "a jump host refuses the login: -u and -k are not for it; its user and key are the inventory's or ssh_config's, -J USER@HOST names another user, and --key is tried there where it has no key of its own",
-	"refused/jump":        "nothing listens on the jump host's port, or a firewall rejects: -p is not for it; the inventory, ssh_config or -J HOST:PORT sets another port",
-	"protocol/jump":       "what answers at the jump host does not speak SSH as it should: is it the right port? -p is not for it; the inventory, ssh_config or -J HOST:PORT sets another",
 	"session_limit":       "the servers allow too few sessions for one connection (MaxSessions)",
 	"conn_lost":           "lost after the command was sent: look at what it did there before you repeat it",
 	"conn_lost/early":     "connections that ended before the command was sent, so nothing ran: look at the proxy command or jump host on the way, else at sshd's log on the host",
@@ -70,6 +67,11 @@ var hints = map[string]string{
 	"protocol/transfer":   "what these hosts answer is no file transfer: a login file that writes to every session, or a server that ended in the middle; 'fleet doctor HOST' looks",
 	"unkilled":            "kill unconfirmed: fleet did not see the command end on the host, so that it may still run: look there before you repeat it",
 	"internal":            "a fault of fleet itself: please report it with the text above",
+
+	"auth/jump":            "a jump host refuses the login: -u and -k are not for it; its user and key are the inventory's or ssh_config's, -J USER@HOST names another user, and --key is tried there where it has no key of its own",
+	"refused/jump":         "nothing listens on the jump host's port, or a firewall rejects: -p is not for it; the inventory, ssh_config or -J HOST:PORT sets another port",
+	"protocol/jump":        "what answers at the jump host does not speak SSH as it should: is it the right port? -p is not for it; the inventory, ssh_config or -J HOST:PORT sets another",
+	"hostkey_unknown/jump": "the key of a jump host is not known: approve that one first, by its name in the inventory: `fleet trust approve HOST`; --hostkeys accept-new takes it as it is, once",
 }
 
 // hintFor is the hint for a cause, empty if there is none.
