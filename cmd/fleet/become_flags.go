@@ -92,7 +92,14 @@ func (f *becomeFlags) apply(ctx context.Context, e *env, connect *connectFlags, 
 			return usage(fmt.Errorf("--become-pass-file: %w", err))
 		}
 	case f.passCommand != "":
-		if password, err = engine.SecretCommand(ctx, f.passCommand); err != nil {
+		err = untilStopped(ctx, ask.stopped, func(ctx context.Context) (err error) {
+			password, err = engine.SecretCommand(ctx, f.passCommand)
+			return err
+		})
+		if errors.Is(err, errInterrupted) {
+			return err
+		}
+		if err != nil {
 			return usage(fmt.Errorf("--become-pass-command: %w", err))
 		}
 		secrets.Add([]byte(password))

@@ -92,6 +92,26 @@ func TestInterruptAgent(t *testing.T) {
 	}
 }
 
+// TestInterruptPasswordCommand presses Ctrl-C while a command that gives a password
+// does not end: it is a stop like any other, and no mistake in the settings.
+func TestInterruptPasswordCommand(t *testing.T) {
+	const asks = "echo asking >/dev/tty; sleep 600"
+	inventory := filepath.Join(t.TempDir(), "hosts.yaml")
+	text := "hosts: {web01: {address: 127.0.0.1, become: true, become_pass_command: '" + asks + "'}}\n"
+	if err := os.WriteFile(inventory, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"run", "-b", "--become-pass-command", asks, "all", "--", "true"},
+		{"run", "-i", inventory, "all", "--", "true"},
+	} {
+		screen, status, err := onTerminal(fleetCommand(t, lab.Config{N: 1}, args...), 80, answer("asking", "\x03"))
+		if err != nil || status != exitInterrupted {
+			t.Errorf("%q: status %d, %v, want %d\n%s", args, status, err, exitInterrupted, strings.Join(screen, "\n"))
+		}
+	}
+}
+
 // TestSecondInterrupt has nobody read the output, so that the first Ctrl-C
 // cannot end the process in order; the second must.
 func TestSecondInterrupt(t *testing.T) {

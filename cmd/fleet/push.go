@@ -104,7 +104,7 @@ func (o *pushOptions) work(ctx context.Context, e *env, t *errand) (work *engine
 		Bandwidth: o.bandwidth.bandwidth(), Spread: spread, DryRun: o.dryRun, Diff: o.diff, Verbose: o.show.verbose > 0,
 		Warn: func(text string) { t.on.Note("fleet: warning: " + text) },
 	}
-	err = untilStopped(ctx, t.stop, func(ctx context.Context) error { return p.Prepare(ctx, t.hosts) })
+	err = untilStopped(ctx, t.stop.first, func(ctx context.Context) error { return p.Prepare(ctx, t.hosts) })
 	if err != nil && !errors.Is(err, errInterrupted) {
 		err = usage(err)
 	}

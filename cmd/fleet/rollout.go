@@ -149,15 +149,8 @@ func (f *guardFlags) halted(ctx context.Context, e *env, s event.Summary, stop *
 	if f.onHalt == "" || by == "" || s.Interrupted {
 		return
 	}
-	running, cancel := context.WithCancel(ctx)
+	running, cancel := endingWith(ctx, stop.first)
 	defer cancel()
-	go func() {
-		select {
-		case <-stop.first:
-			cancel()
-		case <-running.Done():
-		}
-	}()
 	tell(e.stderr, "fleet: ", "on halt: "+render.SafeLine(f.onHalt))
 	m := event.Mark{Kind: event.GateBegan, Gate: event.GateHalt, Text: f.onHalt, Time: time.Now()}
 	kept.halted(ctx, e, s.Run, m)

@@ -220,9 +220,11 @@ func judged(summary event.Summary, err error) error {
 // the first stop.
 func carry(ctx context.Context, req engine.Request, sink render.Sink, stop *interrupts, stopping string) (event.Summary, error) {
 	req.Stops = stop.stops
-	run, err := engine.New(ctx, req)
-	if errors.Is(err, errInterrupted) {
-		return event.Summary{}, err
+	preparing, prepared := endingWith(ctx, stop.first)
+	run, err := engine.New(preparing, req)
+	prepared()
+	if err != nil && (errors.Is(err, errInterrupted) || closed(stop.first)) {
+		return event.Summary{}, errInterrupted
 	}
 	if err != nil {
 		return event.Summary{}, usage(err)

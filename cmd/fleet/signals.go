@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/signal"
 	"syscall"
@@ -70,6 +71,46 @@ func (i *interrupts) forward() {
 			close(i.now)
 			i.stops <- struct{}{}
 		}
+	}
+}
+
+// untilStopped does what may take long before a run begins. Where the user stops
+// it, it is left behind, and what became of it counts for nothing.
+func untilStopped(ctx context.Context, stopped <-chan struct{}, do func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- do(ctx) }()
+	select {
+	case err := <-done:
+		if err != nil && closed(stopped) { // a command of this machine has heard of the Ctrl-C, too
+			err = errInterrupted
+		}
+		return err
+	case <-stopped:
+		return errInterrupted
+	}
+}
+
+// endingWith is ctx, ended also where stopped is closed.
+func endingWith(ctx context.Context, stopped <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"fleet/internal/engine"
@@ -34,7 +35,14 @@ func (v *visit) become(ctx context.Context, ask *prompter) error {
 	if err := v.o.become.apply(ctx, v.env, &v.o.connect, &req, ask); err != nil || !v.o.become.on {
 		return err
 	}
-	to, err := req.Become.One(ctx, v.host)
+	var to *sshpool.Become
+	err := untilStopped(ctx, ask.stopped, func(ctx context.Context) (err error) {
+		to, err = req.Become.One(ctx, v.host)
+		return err
+	})
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
 	if err != nil {
 		return usage(err)
 	}

@@ -212,18 +212,3 @@ func completeTransfer(e *env, inv *inventoryFlags) cobra.CompletionFunc {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
 }
-
-// untilStopped does what may take long before a run begins. Where the user stops
-// it, it is left behind.
-func untilStopped(ctx context.Context, stop *interrupts, do func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- do(ctx) }()
-	select {
-	case err := <-done:
-		return err
-	case <-stop.first:
-		return errInterrupted
-	}
-}

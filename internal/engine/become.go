@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"fleet/inventory"
@@ -138,8 +139,9 @@ func secretFile(path string) (string, error) {
 }
 
 // SecretCommand runs a command of this machine by /bin/sh and gives the first line
-// that it writes. It has 30 seconds. What it writes to standard error is not
-// shown but for its beginning, in an error.
+// that it writes. It has 30 seconds; where Ctrl-C ends it the error is
+// ErrInterrupted. What it writes to standard error is not shown but for its
+// beginning, in an error.
 func SecretCommand(ctx context.Context, command string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, secretTime)
 	defer cancel()
@@ -152,12 +154,25 @@ func SecretCommand(ctx context.Context, command string) (string, error) {
 	switch {
 	case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return "", fmt.Errorf("password command %q: no end after %v", command, secretTime)
+	case byCtrlC(err):
+		return "", fmt.Errorf("password command %q: %w", command, ErrInterrupted)
 	case err != nil:
 		return "", fmt.Errorf("password command %q: %w%s", command, err, said(firstLine(errs.Bytes())))
 	case line == "":
 		return "", fmt.Errorf("password command %q: its first line is empty", command)
 	}
 	return line, nil
+}
+
+// byCtrlC says that a command of this machine ended as one does that the terminal
+// sent SIGINT, as it did this process: which of the two hears of it first is chance.
+func byCtrlC(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGINT || exit.ExitCode() == 128+int(syscall.SIGINT)
 }
 
 func said(line string) string {
