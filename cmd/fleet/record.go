@@ -239,7 +239,10 @@ func (r *recording) Started(host string, at time.Time) {
 }
 
 // Whole implements event.WholeSink.
-func (r *recording) Whole(o event.Output) { r.rec.Output(o) }
+func (r *recording) Whole(o event.Output) {
+	r.rec.Output(o)
+	r.Sink.Whole(o)
+}
 
 // Resent implements event.RetrySink.
 func (r *recording) Resent(host string) {

@@ -46,8 +46,10 @@ const (
 )
 
 // WholeSink is a Sink that wants all that hosts write, also what is beyond the
-// limit of what is shown and kept. Whole is called as Output is, and before it. It
-// may wait for the disk, but must return soon.
+// limit of what is shown and kept. Whole is called as Output is, and before it; of a
+// run that is left at once it may come beside or after the host's Result, and then
+// counts for nothing. It may wait for the disk, but must return soon. A sink that
+// wraps another hands it on.
 type WholeSink interface{ Whole(Output) }
 
 // Result is how one host ended. Each host of a run has exactly one.

@@ -75,6 +75,34 @@ func TestExpectSame(t *testing.T) {
 	}
 }
 
+// Outputs whose difference is beyond what is shown are not the same.
+func TestExpectSameBeyondWhatIsShown(t *testing.T) {
+	for _, mode := range Modes {
+		for _, m := range []*Mask{nil, mask(t, []string{"pids"})} {
+			var out, errs buffer
+			s, err := New(mode, Options{Out: &out, Err: &errs, ExpectSame: true, Mask: m, TempDir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Start(event.Run{ID: runID, Hosts: 3})
+			for i, text := range []string{"shown", "shown", "shown, and more"} {
+				o := event.Output{Host: fmt.Sprint("web", i), Stream: event.Stdout, Data: []byte(text)}
+				s.Whole(o)
+				o.Data = o.Data[:5]
+				s.Output(o)
+				s.Result(event.Result{Host: o.Host, Outcome: scheduler.OK, StdoutBytes: int64(len(text)), Truncated: true})
+				s.Whole(o) // of a run that is left at once: it counts for nothing
+			}
+			if err := s.Finish(event.Summary{}); err != nil {
+				t.Error(err)
+			}
+			if !s.Differ() || !strings.Contains(errs.String(), "2 kinds of output\n  web0,web1: 2 hosts\n  web2: 1 host\n") {
+				t.Errorf("%s: %s", mode, errs.String())
+			}
+		}
+	}
+}
+
 // The differences are those that the diff of this system finds, in that
 // applying them to one output gives the other.
 func TestDiffApplies(t *testing.T) {

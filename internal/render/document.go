@@ -52,7 +52,7 @@ func (d *document) Finish(s event.Summary) error {
 	d.mu.Unlock()
 	<-d.done
 	p := append(d.buf[:0], "\n],\"summary\":{"...)
-	p = appendSummary(p, s, d.same())
+	p = appendSummary(p, s, d.sameJSON())
 	d.w.Write(append(p, "}}\n"...))
 	d.w.Flush() // the first error stays in the way
 	return d.finish(s, false)

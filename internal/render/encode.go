@@ -158,7 +158,7 @@ func appendCause(dst []byte, c *scheduler.Cause) []byte {
 }
 
 // appendSummary appends the members of a summary, without braces. same is that
-// of base.same.
+// of base.sameJSON.
 func appendSummary(dst []byte, s event.Summary, same string) []byte {
 	for i, o := range scheduler.Outcomes {
 		if i > 0 {

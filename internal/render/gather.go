@@ -24,7 +24,10 @@ type gather struct {
 }
 
 // digests are the sums of what one host has written up to now.
-type digests struct{ out, err digest }
+type digests struct {
+	mu       sync.Mutex // of a run that is left at once, a host's result comes while it writes
+	out, err digest
+}
 
 // digest sums the lines of one stream. It is used by one call at a time.
 type digest struct {
@@ -35,9 +38,6 @@ type digest struct {
 }
 
 func newGather(o Options) *gather {
-	if !o.ExpectSame && o.Mask == nil {
-		return nil
-	}
 	return &gather{mask: o.Mask, aliases: o.Aliases, open: map[string]*digests{}, kinds: map[foldKey][]string{}}
 }
 
@@ -54,6 +54,8 @@ func (g *gather) output(o event.Output) {
 		g.open[o.Host] = d
 	}
 	g.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if o.Stream == event.Stderr {
 		d.err.add(o.Data)
 	} else {
@@ -94,9 +96,8 @@ func (d *digest) end() (sum [32]byte) {
 	return sum
 }
 
-// result says with what a result's host is told together. Hosts of which
-// nothing is known to have run are no kind of their own.
-func (g *gather) result(r event.Result) foldKey {
+// take says with what a result's host is told together.
+func (g *gather) take(r event.Result) foldKey {
 	g.mu.Lock()
 	d := g.open[r.Host]
 	delete(g.open, r.Host)
@@ -104,13 +105,21 @@ func (g *gather) result(r event.Result) foldKey {
 	if d == nil {
 		d = &digests{}
 	}
-	key := foldKey{out: d.out.end(), err: d.err.end(), outcome: r.Outcome, end: ending(r), truncated: r.Truncated}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return foldKey{out: d.out.end(), err: d.err.end(), outcome: r.Outcome, end: ending(r), truncated: r.Truncated}
+}
+
+// result counts a result's host to one of the kinds. Hosts of which nothing is known
+// to have run are no kind of their own.
+func (g *gather) result(r event.Result) {
+	key := g.take(r)
+	key.truncated = false // in what is shown
 	if compared(r) {
 		g.mu.Lock()
+		defer g.mu.Unlock()
 		g.kinds[key] = append(g.kinds[key], r.Host)
-		g.mu.Unlock()
 	}
-	return key
 }
 
 // compared says that a host has something to compare: it ran to an end, or
@@ -137,11 +146,7 @@ func (g *gather) sorted() []kind {
 	defer g.mu.Unlock()
 	var all []kind
 	for key, hosts := range g.kinds {
-		end := key.end
-		if key.truncated {
-			end = join(end, "output cut")
-		}
-		all = append(all, kind{slices.Sorted(slices.Values(hosts)), end})
+		all = append(all, kind{slices.Sorted(slices.Values(hosts)), key.end})
 	}
 	slices.SortFunc(all, func(x, y kind) int {
 		return cmp.Or(cmp.Compare(len(y.hosts), len(x.hosts)), cmp.Compare(x.hosts[0], y.hosts[0]))
@@ -149,22 +154,15 @@ func (g *gather) sorted() []kind {
 	return all
 }
 
-func join(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a + ", " + b
-}
-
 // Differ implements Sink.
 func (b *base) Differ() bool {
-	return b.o.ExpectSame && b.gather != nil && len(b.gather.sorted()) > 1
+	return b.same != nil && len(b.same.sorted()) > 1
 }
 
 // same says in JSON whether outputs are all the same: null if that was not
 // asked, or if there are none to compare.
-func (b *base) same() string {
-	if !b.o.ExpectSame || len(b.gather.sorted()) == 0 {
+func (b *base) sameJSON() string {
+	if b.same == nil || len(b.same.sorted()) == 0 {
 		return "null"
 	}
 	return strconv.FormatBool(!b.Differ())
@@ -178,7 +176,7 @@ func (b *base) appendDifference(p []byte) []byte {
 	if !b.Differ() {
 		return p
 	}
-	kinds := b.gather.sorted()
+	kinds := b.same.sorted()
 	p = append(p, b.say("not the same (--expect-same): "+plural(len(kinds), "kind")+" of output")...)
 	for i, k := range kinds {
 		if i == kindsMax && b.o.ErrTerminal {

@@ -186,7 +186,7 @@ func appendStrings(p []byte, list []string) []byte {
 // Finish implements event.Sink.
 func (j *jsonl) Finish(s event.Summary) error {
 	p := j.open(nil, "summary")
-	p = appendSummary(append(p, ','), s, j.same())
+	p = appendSummary(append(p, ','), s, j.sameJSON())
 	j.way.out.Write(append(p, "}\n"...))
 	return j.finish(s, false)
 }

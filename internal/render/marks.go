@@ -112,7 +112,10 @@ func (b *base) Retry(r event.Retry) {
 }
 
 // Resent implements event.RetrySink.
-func (b *base) Resent(host string) { b.gather.forget(host) }
+func (b *base) Resent(host string) {
+	b.gather.forget(host)
+	b.same.forget(host)
+}
 
 // say is a line of fleet's own.
 func (b *base) say(text string) []byte {

@@ -125,15 +125,23 @@ func play(s event.Sink, store *output.Store, command string, hosts []host) error
 		at := noon.Add(time.Duration(i) * time.Millisecond)
 		s.Started(h.name, at)
 		if h.stdout != "" {
-			s.Output(event.Output{Host: h.name, Stream: event.Stdout, Data: []byte(h.stdout), Time: at})
+			writes(s, event.Output{Host: h.name, Stream: event.Stdout, Data: []byte(h.stdout), Time: at})
 		}
 		if h.stderr != "" {
-			s.Output(event.Output{Host: h.name, Stream: event.Stderr, Data: []byte(h.stderr), Time: at})
+			writes(s, event.Output{Host: h.name, Stream: event.Stderr, Data: []byte(h.stderr), Time: at})
 		}
 		s.Result(h.result(store, at))
 		sum.Counts[h.outcomeOr()]++
 	}
 	return s.Finish(sum)
+}
+
+// writes tells s of what a host wrote, all of which is shown.
+func writes(s event.Sink, o event.Output) {
+	if whole, ok := s.(event.WholeSink); ok {
+		whole.Whole(o)
+	}
+	s.Output(o)
 }
 
 // playMarks sends a run in batches through a sink: marks come before the hosts

@@ -57,6 +57,7 @@ type Options struct {
 // Its own methods are safe for concurrent use.
 type Sink interface {
 	event.Sink
+	event.WholeSink
 	event.ProgressSink
 	event.MarkSink
 	event.GateSink
@@ -127,13 +128,19 @@ type base struct {
 	tally  tally
 	run    event.Run
 	talks  bool    // tells of batches and gates as they come
-	gather *gather // nil if outputs are not compared
+	gather *gather // of what is shown, where hosts are told together masked; else nil
+	same   *gather // of all that hosts write, where that should be the same; else nil
 	gate   gateLines
 }
 
 func (b *base) init(o Options, queued bool) {
 	b.o = o
-	b.gather = newGather(o)
+	if o.Mask != nil {
+		b.gather = newGather(o)
+	}
+	if o.ExpectSame {
+		b.same = newGather(o)
+	}
 	b.tally.init(o)
 	b.way = newWay(o, queued, b.tally.status)
 }
@@ -151,6 +158,9 @@ func (b *base) Started(host string, _ time.Time) { b.tally.started(host) }
 // Output implements event.Sink: modes that show captures leave it.
 func (b *base) Output(o event.Output) { b.gather.output(o) }
 
+// Whole implements event.WholeSink: what is not shown may differ, too.
+func (b *base) Whole(o event.Output) { b.same.output(o) }
+
 // Note implements Sink.
 func (b *base) Note(text string) {
 	b.way.err.Write(append(AppendSafeLine(nil, []byte(text)), '\n'))
@@ -163,7 +173,10 @@ func (b *base) Pause() (resume func()) { return b.way.pause() }
 // that of its output, as far as outputs are compared.
 func (b *base) count(r event.Result) (key foldKey) {
 	if b.gather != nil {
-		key = b.gather.result(r)
+		key = b.gather.take(r)
+	}
+	if b.same != nil {
+		b.same.result(r)
 	}
 	b.tally.result(r)
 	if b.o.Verbose > 0 {

@@ -30,7 +30,7 @@ func TestRetries(t *testing.T) {
 		s.Start(event.Run{ID: runID, Hosts: 2, Time: noon})
 		at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.Local)
 		write := func(host, text string) {
-			s.Output(event.Output{Host: host, Stream: event.Stdout, Data: []byte(text), Time: at})
+			writes(s, event.Output{Host: host, Stream: event.Stdout, Data: []byte(text), Time: at})
 		}
 		s.Started("a", noon)
 		write("a", strings.Repeat("x", dirBuffer)+"\xe2\x82") // a character that is never completed
