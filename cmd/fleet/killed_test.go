@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,6 +60,8 @@ func (c *counters) shell(ctx context.Context, cmd *lab.Command) lab.Exit {
 	sh := exec.CommandContext(ctx, "/bin/sh", "-c", cmd.Line)
 	sh.Env = append(os.Environ(), "HOSTNAME="+cmd.Host.Name, "COUNTS="+c.dir)
 	sh.Stdout, sh.Stderr, sh.WaitDelay = cmd.Stdout, cmd.Stderr, time.Second
+	sh.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	sh.Cancel = func() error { return syscall.Kill(-sh.Process.Pid, syscall.SIGKILL) } // with all that it started
 	stdin, err := sh.StdinPipe()
 	if err == nil {
 		err = sh.Start()
