@@ -398,3 +398,34 @@ func TestTwoLookAtOnce(t *testing.T) {
 	}
 	release(true)
 }
+
+// TestLookOnFullDisk reads a store as on a disk without room for the file by which
+// SQLite shares it: what is there is shown, but not where the log has more.
+func TestLookOnFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	tp := taping(t, Config{Dir: dir}, "a")
+	tp.begin("a")
+	tp.end("a", scheduler.OK, "done")
+	tp.finish()
+	s := frozen(context.Background(), dir)
+	if s == nil {
+		t.Fatal("it cannot be read")
+	}
+	defer s.Close()
+	if got := outcomes(t, s, find(t, s, tp.id)); fmt.Sprint(got) != "[a ok done]" {
+		t.Errorf("%q", got)
+	}
+	var way *hinted
+	if err := s.Delete(context.Background(), find(t, s, tp.id)); !errors.As(err, &way) {
+		t.Errorf("no hint: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "fleet.db-*")); err != nil || len(left) > 0 {
+		t.Errorf("%q were made, %v", left, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "fleet.db-wal"), []byte("more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if frozen(context.Background(), dir) != nil {
+		t.Error("what the log has is left out")
+	}
+}

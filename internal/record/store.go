@@ -51,10 +51,34 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	}
 	s, err := open(ctx, dir)
 	if err != nil {
-		return nil, err
+		if s = frozen(ctx, dir); s == nil {
+			return nil, err
+		}
 	}
 	s.look(ctx)
 	return s, nil
+}
+
+// frozen opens the store for reading only, where nothing can be written beside it,
+// as on a full disk: to share it with others SQLite needs a file there. It is nil if
+// that does not work either, or would not show all: what stands in the log only is
+// not seen so.
+func frozen(ctx context.Context, dir string) *Store {
+	s := &Store{dir: dir}
+	if info, err := os.Stat(s.path() + "-wal"); err == nil && info.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: s.path(), RawQuery: url.Values{"mode": {"ro"}, "immutable": {"1"}}.Encode()}
+	db, err := sql.Open("sqlite", name.String())
+	if err != nil {
+		return nil
+	}
+	s.db = db
+	if at, err := s.version(ctx); err != nil || at != schema {
+		db.Close()
+		return nil
+	}
+	return s
 }
 
 // look settles runs whose process has died, as far as that can be.
@@ -99,7 +123,8 @@ func open(ctx context.Context, dir string) (*Store, error) {
 	}
 	s.db = db
 	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(opening(s.path(), advised(err)), db.Close())
+		db.Close()
+		return nil, opening(s.path(), advised(err))
 	}
 	return s, nil
 }
@@ -181,6 +206,8 @@ func advised(err error) error {
 		return &hinted{err, damagedHint}
 	case strings.Contains(text, "disk is full"):
 		return &hinted{err, "no room is left where the record is; $XDG_STATE_HOME may name another place"}
+	case strings.Contains(text, "disk I/O error"), strings.Contains(text, "readonly database"):
+		return &hinted{err, "most likely no room is left where the record is; $XDG_STATE_HOME may name another place"}
 	case strings.Contains(text, "database is locked"):
 		return &hinted{err, "another program has held the file for longer than " + lockWait.String()}
 	}
