@@ -52,10 +52,13 @@ func parseAnswer(line string) (Answer, error) {
 	line = strings.TrimLeft(line, " \t")
 	end, pattern := strings.Index(line, " = "), ""
 	if line[0] == '/' { // the expression may hold " = " itself
-		end = strings.Index(line, "/ = ") + 1
+		end = strings.Index(line[1:], "/ = ") + 2
 	}
-	if end <= 0 {
+	switch {
+	case end <= 0, line[0] == '/' && end < 2:
 		return Answer{}, errors.New("not of the form QUESTION = ANSWER")
+	case end == 2 && line[0] == '/':
+		return Answer{}, errors.New("empty regular expression, which would fit any question")
 	}
 	question := strings.TrimSpace(line[:end])
 	if pattern = "(?i)" + regexp.QuoteMeta(question); line[0] == '/' {

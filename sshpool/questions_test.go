@@ -228,7 +228,7 @@ func TestReadAnswers(t *testing.T) {
 	if !got[1].Question.MatchString("PIN = 4:") || got[1].Question.MatchString("pin = 4:") || got[1].Text != "" {
 		t.Errorf("%q", got[1])
 	}
-	for _, bad := range []string{"hunter2", "= hunter2", "/(/ = hunter2", "/x = hunter2"} {
+	for _, bad := range []string{"hunter2", "= hunter2", "/(/ = hunter2", "/x = hunter2", "/ = hunter2", "  / = hunter2", "// = hunter2"} {
 		_, err := ReadAnswers(strings.NewReader("\n" + bad))
 		if err == nil || !strings.HasPrefix(err.Error(), "line 2: ") || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%q: %v", bad, err)
