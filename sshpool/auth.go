@@ -39,6 +39,9 @@ type Auth struct {
 	Keys []string
 	// DefaultKeys are key files that may be missing.
 	DefaultKeys []string
+	// KeyFiles, where not nil, are shared with other Auths, so that a passphrase is
+	// asked once for all of them.
+	KeyFiles *KeyFiles
 	// AgentSocket is the path of the agent's socket (SSH_AUTH_SOCK); empty for
 	// no agent. An agent that does not answer is an error only where no other
 	// method is left. It is asked for up to 16 signatures at once; one that it
@@ -114,7 +117,7 @@ func (a *Auth) Prepare(ctx context.Context) error {
 			usable = usable || held || k.signer != nil
 			continue
 		}
-		if _, err := k.file.unlock(ctx); err == nil {
+		if _, err := k.file.unlock(ctx, a); err == nil {
 			usable = true
 		} else if first == nil {
 			first = err

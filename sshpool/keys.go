@@ -3,8 +3,6 @@ package sshpool
 import (
 	"bytes"
 	"context"
-	"crypto"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -131,17 +129,18 @@ func (a *Auth) readKey(ctx context.Context, path string) (*candidate, error) {
 		c.agent = true
 		return c, nil
 	}
-	f := &keyFile{path: path, pem: text, auth: a}
 	raw, err := ssh.ParseRawPrivateKey(text)
 	var locked *ssh.PassphraseMissingError
 	switch {
 	case err == nil:
-		return f.open(raw)
+		return openKey(path, raw)
 	case !errors.As(err, &locked):
 		return nil, fmt.Errorf("parse key %s: %s", path, keyParseText(err))
 	case a.Passphrase == nil && a.AgentSocket == "":
-		return nil, fmt.Errorf("key %s is encrypted and there is no way to ask for its passphrase", path)
-	case locked.PublicKey != nil:
+		return nil, noPassphrase(path)
+	}
+	f := a.KeyFiles.file(path, text)
+	if locked.PublicKey != nil {
 		c := newCandidate(locked.PublicKey, path)
 		c.file = f
 		return c, nil
@@ -150,7 +149,7 @@ func (a *Auth) readKey(ctx context.Context, path string) (*candidate, error) {
 		c.agent, c.file = false, f
 		return c, nil
 	}
-	if _, err := f.unlock(ctx); err != nil {
+	if _, err := f.unlock(ctx, a); err != nil {
 		return nil, err
 	}
 	c := newCandidate(f.signer.PublicKey(), path)
@@ -215,76 +214,4 @@ func checkMode(path string) error {
 
 func keyParseText(err error) string {
 	return string(bytes.TrimPrefix([]byte(err.Error()), []byte("ssh: ")))
-}
-
-// keyFile is an encrypted private key and, once unlocked, its signer.
-type keyFile struct {
-	path string
-	pem  []byte
-	auth *Auth
-
-	turn   turn
-	signer ssh.Signer
-	err    error // final
-}
-
-func (f *keyFile) open(raw any) (*candidate, error) {
-	s, err := signerOf(raw)
-	if err != nil {
-		return nil, fmt.Errorf("parse key %s: %s", f.path, keyParseText(err))
-	}
-	c := newCandidate(s.PublicKey(), f.path)
-	c.signer = s
-	return c, nil
-}
-
-func signerOf(raw any) (ssh.Signer, error) {
-	if k, ok := raw.(crypto.Signer); ok {
-		return ssh.NewSignerFromSigner(k)
-	}
-	return ssh.NewSignerFromKey(raw)
-}
-
-// maxPassphraseTries is how often a person may mistype one passphrase.
-const maxPassphraseTries = 3
-
-// unlock gives the signer, asking for the passphrase at the first call. A wrong
-// answer is final for all after the tries are used up.
-func (f *keyFile) unlock(ctx context.Context) (ssh.Signer, error) {
-	if err := f.turn.take(ctx); err != nil {
-		return nil, err
-	}
-	defer f.turn.give()
-	if f.signer != nil || f.err != nil {
-		return f.signer, f.err
-	}
-	if f.auth.Passphrase == nil {
-		f.err = fmt.Errorf("key %s is encrypted and there is no way to ask for its passphrase", f.path)
-		return nil, f.err
-	}
-	err := f.auth.ask(ctx, func() error {
-		for range maxPassphraseTries {
-			pass, err := f.auth.Passphrase(ctx, f.path)
-			if err != nil {
-				return fmt.Errorf("passphrase for key %s: %w", f.path, err)
-			}
-			if len(pass) == 0 { // no key is encrypted by it
-				continue
-			}
-			raw, err := ssh.ParseRawPrivateKeyWithPassphrase(f.pem, pass)
-			clear(pass)
-			if err == nil {
-				f.signer, f.err = signerOf(raw)
-				return f.err
-			}
-			if !errors.Is(err, x509.IncorrectPasswordError) {
-				return fmt.Errorf("parse key %s: %s", f.path, keyParseText(err))
-			}
-		}
-		return fmt.Errorf("wrong passphrase for key %s", f.path)
-	})
-	if err != nil && ctx.Err() == nil {
-		f.err = err
-	}
-	return f.signer, err
 }

@@ -223,7 +223,7 @@ func (o *offered) signer() (s ssh.Signer, err error) {
 		return o.k.signer, nil
 	}
 	err = o.d.person(func() error {
-		s, err = o.k.file.unlock(o.d.ctx)
+		s, err = o.k.file.unlock(o.d.ctx, o.d.t.Auth)
 		return err
 	})
 	if err != nil {

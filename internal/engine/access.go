@@ -57,7 +57,8 @@ type Access struct {
 	// broken lines in a known_hosts file. May be nil.
 	Warn func(text string)
 
-	names sshpool.Resolver // says whether jump hosts exist; nil: the system's
+	names    sshpool.Resolver  // says whether jump hosts exist; nil: the system's
+	keyFiles *sshpool.KeyFiles // that were opened before; nil: none
 }
 
 func (a *Access) warn(err error) { a.tell(err.Error()) }

@@ -25,6 +25,7 @@ type Kept struct {
 // Keep prepares to reach hosts by access, and to keep their connections: at
 // most maxIdle of those that are not in use, 0 is no limit.
 func Keep(access Access, maxIdle int) *Kept {
+	access.keyFiles = new(sshpool.KeyFiles)
 	return &Kept{
 		access:  access,
 		pool:    sshpool.NewPool(sshpool.PoolConfig{Log: access.Log, MaxIdle: maxIdle}),

@@ -66,7 +66,7 @@ func (r *resolver) auth(w want, found *sshconfig.Resolved) (*sshpool.Auth, error
 	return r.auths.get(r, l.id(), func() (*sshpool.Auth, error) {
 		return &sshpool.Auth{
 			Keys: l.keys, Certificates: l.certificates, DefaultKeys: l.defaults, IdentitiesOnly: l.only, AgentSocket: l.agent,
-			Methods: l.methods, KeyAlgorithms: l.algorithms,
+			KeyFiles: r.keyFiles, Methods: l.methods, KeyAlgorithms: l.algorithms,
 			Password: l.password, Passphrase: r.Passphrase,
 			Answers: l.answers, Interactive: r.Interactive, Touch: r.Touch,
 		}, nil

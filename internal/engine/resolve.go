@@ -47,6 +47,9 @@ func newResolver(ctx context.Context, a Access) (*resolver, error) {
 	if a.names == nil {
 		a.names = net.DefaultResolver
 	}
+	if a.keyFiles == nil {
+		a.keyFiles = new(sshpool.KeyFiles)
+	}
 	return &resolver{
 		Access: a, home: me.Home,
 		auths: newShared[*sshpool.Auth](), indexes: newShared[*hostkeys.Index](), policies: newShared[*hostkeys.Policy](),
