@@ -44,7 +44,9 @@ $XDG_STATE_HOME/fleet/shell_history, but for those that begin with a blank.
 Each command is recorded ('fleet history'), but for those too.
 Pasted lines are one command, and run when Enter is pressed.
 Lines may also come from a pipe or a file: then there is no prompt, what is
-wrong is told with its line number, and Ctrl-C ends all.`,
+wrong is told with its line number, and Ctrl-C ends all. There, a line that
+should change the hosts or the folder and cannot is the last: what comes after
+it was not meant for those that were the target before.`,
 		Example: `  fleet shell web
   fleet shell -o live --fanout 10 'prod!db1'
   printf 'uptime\n@db\ndf -h /\n' | fleet shell --stop web`,

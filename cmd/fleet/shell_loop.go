@@ -168,8 +168,12 @@ func (b *broadcast) line(ctx context.Context, l typedLine) (leave bool) {
 	if code == exitOK || b.person || b.ended {
 		return false
 	}
-	if b.o.stop || b.internal {
+	switch {
+	case b.o.stop || b.internal:
 		b.say(fmt.Sprintf("fleet: line %d: stopped here; what comes after it was not run", l.number))
+		return true
+	case err != nil && shell.Steers(l.text):
+		b.say(fmt.Sprintf("fleet: line %d: stopped here; what comes after it was meant to run elsewhere, and was not run", l.number))
 		return true
 	}
 	return false

@@ -163,7 +163,7 @@ func Parse(line string) (Action, error) {
 		return change(Switch, bare)
 	case first == '+':
 		return change(Add, bare)
-	case first == '-', first == '!' && len(bare) > 1 && !strings.ContainsAny(bare[1:2], " \t(\n"):
+	case first == '-', first == '!' && isRemoval(bare):
 		return change(Remove, bare)
 	}
 	return Command{text}, nil
@@ -286,6 +286,25 @@ func Continues(line string) bool {
 	a, err := Parse(line)
 	_, command := a.(Command)
 	return err == nil && command
+}
+
+// Steers says that a line is to decide where the commands after it run: on which
+// hosts, or in which folder. Where it cannot be carried out they would run elsewhere.
+func Steers(line string) bool {
+	text := strings.Trim(line, blanks)
+	switch {
+	case text == "" || text == "!!":
+		return false
+	case text[0] == '!':
+		return isRemoval(text)
+	}
+	return strings.IndexByte("@+-", text[0]) >= 0 || text == ":cd" || strings.HasPrefix(text, ":cd ") || strings.HasPrefix(text, ":cd\t")
+}
+
+// isRemoval tells a pattern behind an exclamation mark from a command of the
+// shell's that begins with one.
+func isRemoval(bare string) bool {
+	return len(bare) > 1 && !strings.ContainsAny(bare[1:2], " \t(\n")
 }
 
 // LostCd says that a command line does nothing but change the folder of a shell

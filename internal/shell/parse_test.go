@@ -154,3 +154,16 @@ type typed struct {
 	number int
 	err    string
 }
+
+// TestSteers knows the lines that decide where others run, also wrong ones.
+func TestSteers(t *testing.T) {
+	for line, want := range map[string]bool{
+		"@web": true, " @nosuch": true, "@": true, "+db": true, "-web01": true, "!web01": true, "@failed": true, "@all\r": true,
+		":cd": true, ":cd /tmp": true, ":cd\tx\x01": true, "uptime": false, "": false, " ": false, "!!": false, "! true": false, "!(true)": false, "!": false,
+		":cdx": false, ":again": false, ":push a b": false, "# @web": false, "echo @web": false,
+	} {
+		if got := Steers(line); got != want {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}
