@@ -33,9 +33,9 @@ type Auth struct {
 	// none, FILE-cert.pub beside a key file is used where it exists, as by ssh(1).
 	Certificates []string
 	// Keys are private key files, OpenSSH or PEM. A file that cannot be read
-	// is an error, and so is one that others than its owner may read. A public
-	// key file will do where the agent has the key, and so will the file of a
-	// key that lives on a FIDO token.
+	// is an error, and so is one of the caller's own that others may read
+	// (KeyExposed). A public key file will do where the agent has the key, and so
+	// will the file of a key that lives on a FIDO token.
 	Keys []string
 	// DefaultKeys are key files that may be missing.
 	DefaultKeys []string

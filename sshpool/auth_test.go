@@ -136,6 +136,27 @@ func TestBadKeyFiles(t *testing.T) {
 	}
 }
 
+// TestKeysOfOthers leaves it to their owners who may read them, as ssh does.
+func TestKeysOfOthers(t *testing.T) {
+	for mode, open := range map[os.FileMode]bool{0o600: false, 0o400: false, 0o640: true, 0o604: true} {
+		path := filepath.Join(t.TempDir(), "key")
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, mode)); err != nil { // whatever the umask
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		me := os.Getuid()
+		if got := exposed(info, me); got != open || KeyExposed(info) != open {
+			t.Errorf("%v of one's own: %v, want %v", mode, got, open)
+		}
+		if exposed(info, me+1) {
+			t.Errorf("%v of another user is refused", mode)
+		}
+	}
+}
+
 // keyAgent serves the keys on a socket; hold, where not nil, delays all signing.
 func keyAgent(t *testing.T, hold <-chan struct{}, keys ...any) string {
 	t.Helper()

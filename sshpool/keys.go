@@ -8,9 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -206,10 +206,20 @@ func checkMode(path string) error {
 	if err != nil {
 		return fmt.Errorf("read key: %w", err)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return fmt.Errorf("key %s can be read by others (mode %04o)", path, mode)
+	if KeyExposed(info) {
+		return fmt.Errorf("key %s can be read by others (mode %04o)", path, info.Mode().Perm())
 	}
 	return nil
+}
+
+// KeyExposed says whether a private key file is one of this user that others may
+// read, which is not used, as by ssh(1). What is another user's is theirs to guard:
+// a key that root shares with a group, or that is mounted into a container.
+func KeyExposed(info fs.FileInfo) bool { return exposed(info, os.Getuid()) }
+
+func exposed(info fs.FileInfo, uid int) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(stat.Uid) == uid && info.Mode().Perm()&0o077 != 0
 }
 
 func keyParseText(err error) string {

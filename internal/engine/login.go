@@ -212,7 +212,7 @@ func keyProblem(path, agent string) error {
 	switch {
 	case bytes.HasPrefix(head, []byte("PuTTY-User-Key-File")):
 		return hinted(fmt.Errorf("key %s is in PuTTY's format", path), "puttygen "+path+" -O private-openssh -o FILE converts it")
-	case private && info.Mode().Perm()&0o077 != 0:
+	case private && sshpool.KeyExposed(info):
 		return hinted(fmt.Errorf("key %s can be read by others (mode %04o)", path, info.Mode().Perm()), "chmod 600 "+path)
 	case !private && agent == "":
 		return hinted(fmt.Errorf("key %s is no private key, and there is no agent that could hold it", path),
