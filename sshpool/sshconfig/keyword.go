@@ -25,6 +25,7 @@ const (
 	isMatch
 	isInclude
 	isIgnoreUnknown
+	isRefusal // ends a host's resolution; the word says why
 )
 
 // keyword is one keyword of ssh_config(5).
@@ -161,7 +162,7 @@ hostbasedkeytypes ipqos kbdinteractivedevices kerberosauthentication
 kerberostgtpassing keepalive knownhostscommand localcommand localforward logfacility
 logverbose nohostauthenticationforlocalhost obscurekeystroketiming
 permitlocalcommand permitremoteopen pkcs11provider protocol proxyusefdpass
-refuseconnection rekeylimit remotecommand remoteforward rhostsauthentication
+rekeylimit remotecommand remoteforward rhostsauthentication
 rhostsrsaauthentication rsaauthentication securitykeyprovider sessiontype
 setuptimeout smartcarddevice stdinnull streamlocalbindmask streamlocalbindunlink
 syslogfacility tcpkeepalive tunnel tunneldevice updatehostkeys useblacklistedkeys
@@ -170,7 +171,7 @@ visualhostkey warnweakcrypto xauthlocation`
 
 // missed lists those of the unused that decide on whether a host is reached or
 // trusted: each is worth a warning.
-const missed = "knownhostscommand pkcs11provider hostbasedauthentication"
+const missed = "knownhostscommand pkcs11provider hostbasedauthentication proxyusefdpass"
 
 // otherNames are older and longer names for keywords.
 var otherNames = map[string]string{
@@ -200,6 +201,7 @@ func keywords() (byName map[string]*keyword, byID []keyword) {
 	byName["host"] = &keyword{name: "host", kind: isHost}
 	byName["match"] = &keyword{name: "match", kind: isMatch}
 	byName["include"] = &keyword{name: "include", kind: isInclude}
+	byName["refuseconnection"] = &keyword{name: "refuseconnection", kind: isRefusal}
 	byName["ignoreunknown"] = &keyword{name: "ignoreunknown", kind: isIgnoreUnknown}
 	return byName, byID
 }

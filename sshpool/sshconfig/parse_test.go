@@ -65,6 +65,8 @@ func TestResolveErrors(t *testing.T) {
 		want string
 	}{
 		{"\nIdentityFile ${NO}/x", Query{Host: "a"}, `config:2: variable "NO" is not set`},
+		{"Host a\n RefuseConnection \"a is retired: use b\"", Query{Host: "a"}, `config:2: RefuseConnection: "a is retired: use b"`},
+		{"Match final host b\n RefuseConnection no\nHost a\n HostName b", Query{Host: "a"}, `config:2: RefuseConnection: "no"`},
 		{"IdentityFile ${}", Query{Host: "a"}, `config:1: "${}" has a ${ without a name and }`},
 		{"IdentityFile %z", Query{Host: "a"}, `config:1: unknown token "%z"`},
 		{"IdentityFile a%", Query{Host: "a"}, `config:1: "a%" ends in %`},
@@ -96,7 +98,7 @@ func TestResolveErrors(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	c := parse(t, testEnv(t), "FooBar x\nfoobar \"y\nIgnoreUnknown qu*\nQuux 1\nHost -oX=y ok\nMatch localnetwork 10.0.0.0/8\nPort 7\nMatch exec true user x\nUser u\nMatch !exec false\nUser v\n\"User x\nCanonicalizeHostname no\nCanonicalizeHostname always\nPKCS11Provider none\nKnownHostsCommand x\nKnownHostsCommand y\nControlPath z\n")
+	c := parse(t, testEnv(t), "FooBar x\nfoobar \"y\nIgnoreUnknown qu*\nQuux 1\nHost -oX=y ok\nMatch localnetwork 10.0.0.0/8\nPort 7\nMatch exec true user x\nUser u\nMatch !exec false\nUser v\n\"User x\nCanonicalizeHostname no\nCanonicalizeHostname always\nPKCS11Provider none\nKnownHostsCommand x\nKnownHostsCommand y\nControlPath z\nProxyUseFdpass no\nProxyUseFdpass yes\n")
 	var got []string
 	for _, w := range c.Warnings() {
 		got = append(got, w.String())
@@ -108,6 +110,7 @@ func TestWarnings(t *testing.T) {
 		`config:12: quote without an end: the line is ignored`,
 		`config:14: names are not canonicalized by the resolver`,
 		`config:16: keyword "knownhostscommand" has no effect here`,
+		`config:20: keyword "proxyusefdpass" has no effect here`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -3,6 +3,7 @@ package sshconfig
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -233,6 +234,8 @@ func (s *state) current() (string, error) {
 // apply takes over a directive, if it is the first of its keyword or all count.
 func (s *state) apply(d *directive) error {
 	switch d.kw.kind {
+	case isRefusal:
+		return at(d.From, bad(fmt.Sprintf("RefuseConnection: %q", d.values[0])))
 	case isFiles:
 		return s.addFile(d)
 	case isSendEnv:

@@ -217,3 +217,14 @@ func BenchmarkResolve(b *testing.B) {
 		resolve(b, c, Query{Host: fmt.Sprintf("web%d", n%640)})
 	}
 }
+
+// TestRefuseConnection refuses those hosts that the line means, and no others.
+func TestRefuseConnection(t *testing.T) {
+	c := parse(t, testEnv(t), "Host old* !old2\n RefuseConnection gone\nHost *\n Port 7\n")
+	for host, refused := range map[string]bool{"old1": true, "old2": false, "new": false} {
+		r, err := c.Resolve(Query{Host: host})
+		if refused != (err != nil) || err == nil && r.Port.V != 7 {
+			t.Errorf("%s: %+v, %v", host, r, err)
+		}
+	}
+}
