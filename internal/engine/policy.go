@@ -17,20 +17,26 @@ import (
 // policy is what checks the host key of h: the keys that the inventory pins,
 // or known_hosts files.
 func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool.HostKeyChecker, error) {
-	if v := found.RevokedHostKeys; v.V != "" {
-		r.later(v.From.String() + ": RevokedHostKeys has no effect here; @revoked lines in known_hosts have")
+	revoked, err := r.revokedKeys(found)
+	if err != nil {
+		return nil, err
 	}
 	mode, err := r.hostKeyMode(found)
 	if err != nil {
 		return nil, err
 	}
 	if len(h.HostKey) > 0 && mode != hostkeys.InsecureOff {
-		return hostkeys.ParsePins(h.HostKey)
+		pins, err := hostkeys.ParsePins(h.HostKey)
+		if err != nil { // not a nil *Pins
+			return nil, err
+		}
+		pins.Revoked = revoked
+		return pins, nil
 	}
 	files, own := r.knownHosts(h, found)
 	names := strings.Join(files, "\x00")
 	hash := found.HashKnownHosts.V
-	return r.policies.get(r, fmt.Sprint(int(mode), hash, own, "\x00", names), func() (*hostkeys.Policy, error) {
+	return r.policies.get(r, fmt.Sprint(int(mode), hash, own, "\x00", found.RevokedHostKeys.V, "\x00", names), func() (*hostkeys.Policy, error) {
 		index, err := r.indexes.get(r, names, func() (*hostkeys.Index, error) {
 			if mode == hostkeys.Strict && len(r.KnownHosts)+len(h.KnownHosts) > 0 {
 				r.missing(files)
@@ -40,7 +46,23 @@ func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool
 		if err != nil {
 			return nil, err
 		}
-		return &hostkeys.Policy{Mode: mode, Index: index, File: own, Hash: hash}, nil
+		return &hostkeys.Policy{Mode: mode, Index: index, File: own, Hash: hash, Revoked: revoked}, nil
+	})
+}
+
+// revokedKeys are those of the file that RevokedHostKeys names, nil for none. Where
+// it cannot be read no host may be reached, as with ssh.
+func (r *resolver) revokedKeys(found *sshconfig.Resolved) (*hostkeys.RevokedKeys, error) {
+	v := found.RevokedHostKeys
+	if v.V == "" {
+		return nil, nil
+	}
+	return r.revoked.get(r, v.V, func() (*hostkeys.RevokedKeys, error) {
+		revoked, err := hostkeys.LoadRevoked(v.V)
+		if err != nil {
+			return nil, hinted(at(v.From.String(), fmt.Errorf("RevokedHostKeys: %w", err)), "it takes public keys, one a line, or what ssh-keygen -k writes")
+		}
+		return revoked, nil
 	})
 }
 

@@ -22,6 +22,7 @@ type resolver struct {
 	auths    shared[*sshpool.Auth]
 	indexes  shared[*hostkeys.Index]
 	policies shared[*hostkeys.Policy]
+	revoked  shared[*hostkeys.RevokedKeys]
 	offers   shared[sshpool.Algorithms]
 	envs     shared[[]string]
 	chains   shared[[]sshpool.Target]
@@ -52,7 +53,7 @@ func newResolver(ctx context.Context, a Access) (*resolver, error) {
 	}
 	return &resolver{
 		Access: a, home: me.Home,
-		auths: newShared[*sshpool.Auth](), indexes: newShared[*hostkeys.Index](), policies: newShared[*hostkeys.Policy](),
+		auths: newShared[*sshpool.Auth](), indexes: newShared[*hostkeys.Index](), policies: newShared[*hostkeys.Policy](), revoked: newShared[*hostkeys.RevokedKeys](),
 		offers: newShared[sshpool.Algorithms](), envs: newShared[[]string](), chains: newShared[[]sshpool.Target](), lookups: newShared[struct{}](), ctx: ctx,
 		keys: make(map[string]error), told: make(map[string]bool),
 	}, nil

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"fleet/inventory"
 	"fleet/sshpool"
 	"fleet/sshpool/hostkeys"
@@ -237,8 +239,8 @@ func (l nameList) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, 
 }
 
 func TestWithoutEffectIsWarnedOf(t *testing.T) {
-	_, warned, err := reached(t, "RevokedHostKeys /x\nBindInterface lo\nHost web2\n StrictHostKeyChecking off\n", "hosts: {web1: , web2: , web3: }\n", nil)
-	want := []string{"config:2: BindInterface has no effect here", "config:1: RevokedHostKeys has no effect here", "config:4: StrictHostKeyChecking no is not followed"}
+	_, warned, err := reached(t, "RevokedHostKeys none\nBindInterface lo\nHost web2\n StrictHostKeyChecking off\n", "hosts: {web1: , web2: , web3: }\n", nil)
+	want := []string{"config:2: BindInterface has no effect here", "config:4: StrictHostKeyChecking no is not followed"}
 	if err != nil || len(warned) != len(want) {
 		t.Fatalf("%v, %q", err, warned)
 	}
@@ -249,6 +251,41 @@ func TestWithoutEffectIsWarnedOf(t *testing.T) {
 	}
 	_, _, err = reached(t, "BindAddress web1\n", "hosts: {web1: }\n", nil)
 	wantMistake(t, err, `host web1: config:1: BindAddress "web1" is no IP address`, "write the address itself")
+}
+
+// TestRevokedHostKeys has the keys in the file refused, by known_hosts and by the
+// inventory, and no host reached where it cannot be read.
+func TestRevokedHostKeys(t *testing.T) {
+	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIAqEtn2eyzQN7zWJCTcLeLmWSdXGKVxbf1FUERdmpT2"
+	pub, _, _, _, err := ssh.ParseAuthorizedKey([]byte(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"web1.revoked": key + "\n", "web2.revoked": "# none\n", "known_hosts": "web1,web2 " + key + "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := "RevokedHostKeys " + dir + "/%n.revoked\nUserKnownHostsFile " + dir + "/known_hosts\n"
+	for _, hosts := range []string{"hosts: {web1: , web2: }\n", "hosts: {web1: , web2: }\ndefaults: {hostkey: " + key + "}\n"} {
+		all, warned, err := reached(t, config, hosts, nil)
+		if err != nil || len(warned) > 0 {
+			t.Fatalf("%v, %q", err, warned)
+		}
+		for name, want := range map[string]string{"web1": "revoked", "web2": ""} {
+			target, err := all.Target(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var refused *hostkeys.Error
+			if errors.As(target.HostKeys.Check(target.HostKeyAddr(), nil, pub), &refused) != (want != "") || want != "" && refused.HostKeyReason() != want {
+				t.Errorf("%s: %v, want %q", name, refused, want)
+			}
+		}
+	}
+	_, _, err = reached(t, config, "hosts: {web3: }\n", nil)
+	wantMistake(t, err, "host web3: config:1: RevokedHostKeys: open "+dir+"/web3.revoked: no such file or directory", "it takes public keys")
 }
 
 // TestLoginOfSSHConfig reads what is offered at login off the Auth.

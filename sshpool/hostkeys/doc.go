@@ -7,7 +7,8 @@
 // in cert.go and the verdict's text in error.go; append.go adds new hosts to
 // the file. line.go reads one line, match.go says which names a line means,
 // hashed.go and search.go find names among hashed lines. Pins (pins.go) stand in
-// for a Policy where the inventory names a host's keys.
+// for a Policy where the inventory names a host's keys. RevokedKeys (revoked.go, krl.go)
+// are keys that a list of their own forbids.
 //
 // The rules are those of sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT", as OpenSSH
 // applies them, and stricter in three points: a revoked key is refused for

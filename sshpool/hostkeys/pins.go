@@ -14,7 +14,10 @@ import (
 // Pins are the only keys that a host may show, named one by one, as in an
 // inventory; no known_hosts file is asked. They do not change once made and may
 // be used from many goroutines at once.
-type Pins struct{ pins []pin }
+type Pins struct {
+	Revoked *RevokedKeys // refused though they are pinned; set before first use, may be nil
+	pins    []pin
+}
 
 type pin struct {
 	fingerprint string // "SHA256:..."
@@ -61,8 +64,11 @@ func (p *Pins) Algorithms(string) []string {
 }
 
 // Check accepts a pinned key, or a certificate for one; any other is an *Error
-// that says changed.
+// that says changed, or revoked.
 func (p *Pins) Check(addr string, _ net.Addr, key ssh.PublicKey) error {
+	if p.Revoked.has(key) {
+		return p.Revoked.refuse(addr, key)
+	}
 	shown := certified(key)
 	fingerprint, blob := ssh.FingerprintSHA256(shown), shown.Marshal()
 	var wanted []string

@@ -37,6 +37,9 @@ type Policy struct {
 	File  string           // where AcceptNew appends; if empty, new keys are kept for this run only
 	Hash  bool             // append hashed names
 	Now   func() time.Time // for the validity of certificates; nil is time.Now
+	// Revoked are refused whatever the mode, as keys that the index has as revoked
+	// are. May be nil.
+	Revoked *RevokedKeys
 
 	once  sync.Once
 	index *Index
@@ -72,8 +75,7 @@ func (p *Policy) Algorithms(addr string) []string {
 //
 // The signature fits ssh.HostKeyCallback.
 func (p *Policy) Check(addr string, remote net.Addr, key ssh.PublicKey) error {
-	x := p.idx()
-	if err := x.checkRevoked(addr, key); err != nil {
+	if err := p.checkRevoked(addr, key); err != nil {
 		return err
 	}
 	if p.Mode == InsecureOff {
@@ -158,6 +160,13 @@ func (x *Index) knows(name string, blob []byte) bool {
 // checkRevoked refuses a key that is revoked, a certificate for one, and a
 // certificate signed by one, whatever names the line has: sshd(8) says that
 // revoked keys must not ever be accepted.
+func (p *Policy) checkRevoked(addr string, key ssh.PublicKey) error {
+	if p.Revoked.has(key) {
+		return p.Revoked.refuse(addr, key)
+	}
+	return p.idx().checkRevoked(addr, key)
+}
+
 func (x *Index) checkRevoked(addr string, key ssh.PublicKey) error {
 	blobs := [][]byte{certified(key).Marshal()}
 	if cert, ok := key.(*ssh.Certificate); ok {

@@ -211,8 +211,10 @@ func (a *answer) hostKeys() {
 	a.UserKnownHosts = a.pathList(kwUserKnownHostsFile, true, user+"/known_hosts", user+"/known_hosts2")
 	a.GlobalKnownHosts = a.pathList(kwGlobalKnownHostsFile, false, system+"/ssh_known_hosts", system+"/ssh_known_hosts2")
 	a.RevokedHostKeys = a.text(kwRevokedHostKeys)
-	if strings.EqualFold(a.RevokedHostKeys.V, "none") {
-		a.RevokedHostKeys.V = ""
+	if v := &a.RevokedHostKeys; strings.EqualFold(v.V, "none") {
+		v.V = ""
+	} else if v.V != "" {
+		v.V = a.full(v.V, v.From)
 	}
 	if d := a.first[kwHostKeyAlias]; d != nil {
 		a.HostKeyAlias = Value[string]{strings.ToLower(d.values[0]), d.From}
