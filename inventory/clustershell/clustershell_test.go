@@ -297,6 +297,7 @@ func TestRecognised(t *testing.T) {
 	for text, want := range map[string]bool{
 		clusterYAML: true, "a: {b: x}": true, "hosts: {a: }": false, "groups: {a: {hosts: b}}": false, "web:\n  hosts:\n    a:\n": false, "web: {children: {}}": false,
 		"all:\n  x: y": false, "a: b": false, "- a": false, "{}": false, "": false, "a: [": false, "web:\n  vars: x": false, "defaults: {user: x}": false,
+		"\ufeffhosts:\n  a:\n": false, "\"hosts\": {a: , b: }": false, "  hosts:\n    a:\n": false, "'x-y': {a: b}": false, "\ufeffa: {b: x}": true,
 	} {
 		if IsYAML([]byte(text)) != want {
 			t.Errorf("IsYAML(%q) is not %v", text, want)

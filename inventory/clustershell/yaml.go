@@ -145,8 +145,12 @@ func IsYAML(data []byte) bool {
 	}
 	groups := 0
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		value := deref(root.Content[i+1])
-		if value.Kind != yaml.MappingNode {
+		key, value := root.Content[i].Value, deref(root.Content[i+1])
+		switch key { // quoted, or behind a byte order mark
+		case "hosts", "groups", "defaults", "all", "plugin":
+			return false
+		}
+		if value.Kind != yaml.MappingNode || strings.HasPrefix(key, "x-") {
 			return false
 		}
 		for j := 0; j+1 < len(value.Content); j += 2 {
