@@ -20,7 +20,7 @@ the same key together, as
   known    known_hosts has the key, or an authority there vouches for it
   new      known_hosts does not have the host
   changed  known_hosts has the host with other keys
-  revoked  known_hosts says never to trust this key
+  revoked  known_hosts or RevokedHostKeys says never to trust this key
   invalid  an authority vouches for the host, but its certificate is not valid
 
 Nothing is written down; 'fleet trust approve' does that.`,

@@ -18,7 +18,7 @@ var awayFixes = map[string]string{
 	"kex_mismatch":    "update the host's SSH server: it offers only algorithms that are not safe any more",
 	"hostkey_unknown": "compare the fingerprint with the host's owner, then approve it: fleet trust scan, fleet trust approve",
 	"hostkey_changed": "find out whether the host was set up anew; if so: fleet trust remove, then fleet trust approve; if not, somebody may sit in between",
-	"hostkey_revoked": "do not log in: known_hosts says never to trust this key; the host needs a new one",
+	"hostkey_revoked": "do not log in: known_hosts or RevokedHostKeys says never to trust this key; the host needs a new one",
 	"auth":            "check the user (-u) and the key (--key; ssh-add -l lists the agent's), and authorized_keys and sshd's log on the host",
 	"session_limit":   "raise MaxSessions in the host's sshd_config (its default is 10)",
 	"conn_lost/tcp":   "run the proxy command by hand, or log in to the jump host: the way to the host ended, not the host's own server",

@@ -30,7 +30,7 @@ var hints = map[string]string{
 	"kex_mismatch":        "these servers offer only algorithms that are not safe any more: update their SSH server",
 	"hostkey_unknown":     "unknown host keys: `fleet trust approve PATTERN` shows their fingerprints, to compare with those that the hosts' owner gives you, and writes them down; --hostkeys accept-new takes them as they are, once",
 	"hostkey_changed":     "changed host keys: reinstalled hosts, or somebody in between; if you know that they are right, `fleet trust remove HOST` takes the old ones out, then `fleet trust approve HOST` writes the new ones down",
-	"hostkey_revoked":     "revoked host keys: known_hosts says never to trust these; do not log in there",
+	"hostkey_revoked":     "revoked host keys: known_hosts or RevokedHostKeys says never to trust these; do not log in there",
 	"auth":                "logins refused: check the user (-u) and the key (--key; `ssh-add -l` lists the agent's), or give a password with -k",
 	"session_limit":       "the servers allow too few sessions for one connection (MaxSessions)",
 	"conn_lost":           "lost after the command was sent: look at what it did there before you repeat it",
