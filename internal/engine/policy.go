@@ -30,13 +30,17 @@ func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool
 		if err != nil { // not a nil *Pins
 			return nil, err
 		}
-		pins.Revoked = revoked
+		pins.Revoked, pins.MinRSA = revoked, found.RequiredRSASize.V
 		return pins, nil
 	}
 	files, own := r.knownHosts(h, found)
 	names := strings.Join(files, "\x00")
 	hash := found.HashKnownHosts.V
-	return r.policies.get(r, fmt.Sprint(int(mode), hash, own, "\x00", found.RevokedHostKeys.V, "\x00", names), func() (*hostkeys.Policy, error) {
+	return r.policies.get(r, fmt.Sprint(int(mode), hash, own, "\x00", found.RevokedHostKeys.V, "\x00", found.RequiredRSASize.V, found.CASignatureAlgorithms.V, "\x00", names), func() (*hostkeys.Policy, error) {
+		signed, err := r.authorityAlgorithms(found)
+		if err != nil {
+			return nil, err
+		}
 		index, err := r.indexes.get(r, names, func() (*hostkeys.Index, error) {
 			if mode == hostkeys.Strict && len(r.KnownHosts)+len(h.KnownHosts) > 0 {
 				r.missing(files)
@@ -46,8 +50,27 @@ func (r *resolver) policy(h *inventory.Host, found *sshconfig.Resolved) (sshpool
 		if err != nil {
 			return nil, err
 		}
-		return &hostkeys.Policy{Mode: mode, Index: index, File: own, Hash: hash, Revoked: revoked}, nil
+		return &hostkeys.Policy{Mode: mode, Index: index, File: own, Hash: hash,
+			Revoked: revoked, MinRSA: found.RequiredRSASize.V, CAAlgorithms: signed}, nil
 	})
+}
+
+// authorityAlgorithms are what CASignatureAlgorithms leaves to those who sign host
+// certificates; nil where it says nothing.
+func (r *resolver) authorityAlgorithms(found *sshconfig.Resolved) ([]string, error) {
+	v := found.CASignatureAlgorithms
+	if v.V == "" {
+		return nil, nil
+	}
+	known := slices.Concat(hostkeys.DefaultAlgorithms(), skAlgorithms[:2])
+	list, err := v.V.Apply(known, known)
+	if err != nil {
+		return nil, hinted(at(v.From.String(), fmt.Errorf("CASignatureAlgorithms: %w", err)), "known here: "+strings.Join(known, ","))
+	}
+	if names := v.V.Unsupported(known); len(names) > 0 {
+		r.later(fmt.Sprintf("%s: CASignatureAlgorithms: not known here and left out: %s", v.From, strings.Join(names, ",")))
+	}
+	return list, nil
 }
 
 // revokedKeys are those of the file that RevokedHostKeys names, nil for none. Where

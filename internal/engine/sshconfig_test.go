@@ -288,6 +288,33 @@ func TestRevokedHostKeys(t *testing.T) {
 	wantMistake(t, err, "host web3: config:1: RevokedHostKeys: open "+dir+"/web3.revoked: no such file or directory", "it takes public keys")
 }
 
+// TestDemandsOnHostKeys hands on what ssh_config asks of host keys and authorities.
+func TestDemandsOnHostKeys(t *testing.T) {
+	all, warned, err := reached(t, "Host web1\n RequiredRSASize 3072\nHost web2\n CASignatureAlgorithms ssh-ed25519,rot13\nHost web3\n CASignatureAlgorithms -rsa-*\n",
+		"hosts: {web1: , web2: , web3: }\n", nil)
+	if err != nil || len(warned) != 1 || warned[0] != "config:4: CASignatureAlgorithms: not known here and left out: rot13" {
+		t.Fatalf("%v, %q", err, warned)
+	}
+	for name, want := range map[string]struct {
+		bits int
+		by   string
+	}{
+		"web1": {3072, "[]"}, "web2": {1024, "[ssh-ed25519]"},
+		"web3": {1024, "[ssh-ed25519 ecdsa-sha2-nistp256 ecdsa-sha2-nistp384 ecdsa-sha2-nistp521 sk-ssh-ed25519@openssh.com sk-ecdsa-sha2-nistp256@openssh.com]"},
+	} {
+		target, err := all.Target(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, ok := target.HostKeys.(*hostkeys.Policy)
+		if !ok || p.MinRSA != want.bits || fmt.Sprint(p.CAAlgorithms) != want.by {
+			t.Errorf("%s: %+v, want %+v", name, p, want)
+		}
+	}
+	_, _, err = reached(t, "CASignatureAlgorithms rot13\n", "hosts: {web1: }\n", nil)
+	wantMistake(t, err, `host web1: config:1: CASignatureAlgorithms: algorithms "rot13": none is supported`, "known here: ssh-ed25519,")
+}
+
 // TestLoginOfSSHConfig reads what is offered at login off the Auth.
 func TestLoginOfSSHConfig(t *testing.T) {
 	dir := t.TempDir()

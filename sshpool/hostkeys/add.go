@@ -63,7 +63,7 @@ func (p *Policy) Add(keys []HostKey) ([]*Error, error) {
 
 // add writes the line of one key to text, if it needs one and may have it.
 func (p *Policy) add(text *bytes.Buffer, k HostKey) *Error {
-	if err, ok := p.checkRevoked(k.Addr, k.Key).(*Error); ok {
+	if err, ok := p.checkAlways(k.Addr, k.Key).(*Error); ok {
 		return err
 	}
 	err := p.judge(k.Addr, k.Key)

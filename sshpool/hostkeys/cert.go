@@ -3,6 +3,7 @@ package hostkeys
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ func (p *Policy) checkCert(addr string, cert *ssh.Certificate) *Error {
 	}
 	if cert.Signature == nil || !isSoundSignature(cert.Signature.Format) {
 		return refuse("host certificate is signed by an unsafe algorithm", "")
+	}
+	if p.CAAlgorithms != nil && !slices.Contains(p.CAAlgorithms, cert.Signature.Format) {
+		return refuse("host certificate is signed by an algorithm that is not allowed", "signed by "+clip(strconv.QuoteToASCII(cert.Signature.Format)))
 	}
 	if len(cert.CriticalOptions) > 0 {
 		return refuse("host certificate has critical options", quoteAll(keysOf(cert.CriticalOptions)))

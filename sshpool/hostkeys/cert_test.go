@@ -141,3 +141,18 @@ func TestCertErrorDetail(t *testing.T) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
+
+// TestCAAlgorithms takes certificates that were signed by what is allowed only.
+func TestCAAlgorithms(t *testing.T) {
+	ca := authority(1)
+	x := load(t, knownHosts(t, "@cert-authority *.example.org "+authorizedKey(ca.PublicKey())))
+	for _, c := range []struct {
+		allowed []string
+		want    Reason
+	}{{nil, ""}, {[]string{"rsa-sha2-512", "ssh-ed25519"}, ""}, {[]string{"rsa-sha2-512"}, ReasonCert}, {[]string{}, ReasonCert}} {
+		p := &Policy{Index: x, Now: func() time.Time { return certNow }, CAAlgorithms: c.allowed}
+		if got := reason(t, p, "web1.example.org:22", certify(t, ca, nil)); got != c.want {
+			t.Errorf("%q: %q, want %q", c.allowed, got, c.want)
+		}
+	}
+}

@@ -13,7 +13,7 @@ const (
 	ReasonUnknown Reason = "unknown" // no line means the host
 	ReasonChanged Reason = "changed" // lines mean the host, with other keys
 	ReasonRevoked Reason = "revoked" // the key, or the authority that signed it, is revoked
-	ReasonCert    Reason = "cert"    // an authority vouches for the host, but its certificate is missing or not valid
+	ReasonCert    Reason = "cert"    // an authority vouches for the host, but its certificate is missing or not valid; or the key is too short
 )
 
 // Error is the refusal of a host's key. Its texts never hold the host's name

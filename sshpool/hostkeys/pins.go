@@ -16,6 +16,7 @@ import (
 // be used from many goroutines at once.
 type Pins struct {
 	Revoked *RevokedKeys // refused though they are pinned; set before first use, may be nil
+	MinRSA  int          // as in Policy
 	pins    []pin
 }
 
@@ -64,8 +65,11 @@ func (p *Pins) Algorithms(string) []string {
 }
 
 // Check accepts a pinned key, or a certificate for one; any other is an *Error
-// that says changed, or revoked.
+// that says changed, revoked or, where it is too short, cert.
 func (p *Pins) Check(addr string, _ net.Addr, key ssh.PublicKey) error {
+	if err := checkLength(addr, key, p.MinRSA); err != nil {
+		return err
+	}
 	if p.Revoked.has(key) {
 		return p.Revoked.refuse(addr, key)
 	}

@@ -1,6 +1,8 @@
 package hostkeys
 
 import (
+	"crypto/rsa"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -40,6 +42,11 @@ type Policy struct {
 	// Revoked are refused whatever the mode, as keys that the index has as revoked
 	// are. May be nil.
 	Revoked *RevokedKeys
+	// MinRSA is the least length in bits of RSA keys, whatever the mode; 0 is any.
+	MinRSA int
+	// CAAlgorithms are those that authorities may sign certificates by, in the names
+	// of golang.org/x/crypto/ssh; nil is all but those over SHA-1, which never count.
+	CAAlgorithms []string
 
 	once  sync.Once
 	index *Index
@@ -75,7 +82,7 @@ func (p *Policy) Algorithms(addr string) []string {
 //
 // The signature fits ssh.HostKeyCallback.
 func (p *Policy) Check(addr string, remote net.Addr, key ssh.PublicKey) error {
-	if err := p.checkRevoked(addr, key); err != nil {
+	if err := p.checkAlways(addr, key); err != nil {
 		return err
 	}
 	if p.Mode == InsecureOff {
@@ -155,6 +162,30 @@ func (x *Index) knows(name string, blob []byte) bool {
 		}
 	}
 	return false
+}
+
+// checkAlways refuses what no mode and no line makes right.
+func (p *Policy) checkAlways(addr string, key ssh.PublicKey) error {
+	if err := checkLength(addr, key, p.MinRSA); err != nil {
+		return err
+	}
+	return p.checkRevoked(addr, key)
+}
+
+// checkLength refuses an RSA key of fewer bits than least.
+func checkLength(addr string, key ssh.PublicKey, least int) error {
+	crypto, ok := certified(key).(ssh.CryptoPublicKey)
+	if !ok {
+		return nil
+	}
+	public, ok := crypto.CryptoPublicKey().(*rsa.PublicKey)
+	if !ok || public.N.BitLen() >= least {
+		return nil
+	}
+	err := newError(ReasonCert, addr, key, nil)
+	err.problem = "host key is too short"
+	err.detail = fmt.Sprintf("%d bits, at least %d are required", public.N.BitLen(), least)
+	return err
 }
 
 // checkRevoked refuses a key that is revoked, a certificate for one, and a

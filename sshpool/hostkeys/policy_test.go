@@ -2,6 +2,7 @@ package hostkeys
 
 import (
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -175,5 +176,35 @@ func TestAlgorithms(t *testing.T) {
 	}
 	if got := DefaultAlgorithms(); got[0] != e || slices.Contains(got, cert) {
 		t.Errorf("defaults are %v", got)
+	}
+}
+
+// TestMinRSA refuses short keys also where they are known, pinned or approved, and
+// asks nothing of other types.
+func TestMinRSA(t *testing.T) {
+	short, ed := rsaKey(t), fakeKey(1)
+	index := load(t, knownHosts(t, "web1 "+authorizedKey(short), "web1 "+authorizedKey(ed)))
+	pins, err := ParsePins([]string{authorizedKey(short), authorizedKey(ed)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for least, want := range map[int]Reason{0: "", 2048: "", 2049: ReasonCert} {
+		for _, mode := range []Mode{Strict, AcceptNew, InsecureOff} {
+			p := &Policy{Mode: mode, Index: index, MinRSA: least}
+			if got := reason(t, p, "web1:22", short); got != want {
+				t.Errorf("%v, %d bits: %q, want %q", mode, least, got, want)
+			}
+			if got := reason(t, p, "web1:22", ed); got != "" {
+				t.Errorf("%v, %d bits, Ed25519: %q", mode, least, got)
+			}
+		}
+		pins.MinRSA = least
+		if err := pins.Check("web1:22", nil, short); (err != nil) != (want != "") {
+			t.Errorf("pinned, %d bits: %v", least, err)
+		}
+	}
+	p := &Policy{File: filepath.Join(t.TempDir(), "known_hosts"), MinRSA: 4096}
+	if refused, err := p.Add([]HostKey{{Addr: "web2:22", Key: short}}); err != nil || refused[0] == nil || refused[0].Error() != "host key is too short: 2048 bits, at least 4096 are required, got "+ssh.FingerprintSHA256(short)+" (ssh-rsa)" {
+		t.Errorf("approved: %v, %v", refused, err)
 	}
 }
