@@ -154,16 +154,20 @@ func TestRatesShare(t *testing.T) {
 	const size = 2 << 20
 	shared := NewRate(4 << 20)
 	src := BytesSource("data", randomBytes(size))
-	began := time.Now()
 	ctx, cancel := context.WithCancel(testContext(t))
 	defer cancel()
 	var got [2]atomic.Int64
 	var least atomic.Int64 // what the other had when the first was through
 	var all sync.WaitGroup
+	var files [2]*Files
+	var dirs [2]string
+	for i := range files {
+		files[i], dirs[i] = labFiles(t, "")
+	}
+	began := time.Now()
 	for i := range got {
-		files, dir := labFiles(t, "")
 		all.Go(func() {
-			_, err := files.Put(ctx, src, filepath.Join(dir, "f"), PutOptions{Rates: []*Rate{shared},
+			_, err := files[i].Put(ctx, src, filepath.Join(dirs[i], "f"), PutOptions{Rates: []*Rate{shared},
 				Progress: func(n int64) { got[i].Add(n) }})
 			if err != nil {
 				t.Error(err)

@@ -127,6 +127,9 @@ func (s *Server) Stop() {
 				syscall.Kill(p, syscall.SIGKILL)
 			}
 		}
+		if !s.up { // the port is another server's, and so are its commands
+			continue
+		}
 		for _, p := range s.Commands() {
 			syscall.Kill(p.PID, syscall.SIGKILL)
 		}

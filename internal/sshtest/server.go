@@ -41,6 +41,7 @@ type Server struct {
 
 	t   testing.TB
 	cmd *exec.Cmd
+	up  bool // it listens on Port
 	log serverLog
 }
 
@@ -206,7 +207,7 @@ func (s *Server) launch(o *options, command func(port int) []string, ready func(
 	for try := 1; ; try++ {
 		s.Port = freePort(s.t, s.Addresses)
 		s.Addr = net.JoinHostPort(s.Addresses[0], strconv.Itoa(s.Port))
-		if s.begin(o, command(s.Port), ready) {
+		if s.up = s.begin(o, command(s.Port), ready); s.up {
 			break
 		}
 		s.Stop()
