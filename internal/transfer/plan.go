@@ -68,17 +68,26 @@ func (c compare) left(mirror string, e *Entry) bool {
 	})
 }
 
+// hosts says that e is DST itself, which was there before and is not mirrored: it
+// is the host's own, as /tmp is and its mode.
+func (c compare) hosts(e, old *Entry) bool {
+	return e.Path == "." && e.Kind == Folder && old != nil && old.Kind == Folder && !slices.Contains(c.mirrors, ".")
+}
+
 func (c compare) plan(base string, want []*Entry, there map[string]*Entry) (*plan, error) {
 	p := &plan{base: base}
 	wanted := make(map[string]*Entry, len(want))
 	for _, e := range want {
 		wanted[e.Path] = e
-		if e.Kind == Folder {
+		if e.Kind == Folder && !c.hosts(e, there[e.Path]) {
 			p.folders = append(p.folders, e)
 		}
 	}
 	for _, e := range want {
 		old := there[e.Path]
+		if c.hosts(e, old) {
+			continue
+		}
 		ch, err := c.change(base, e, old)
 		if err != nil {
 			return nil, err

@@ -164,3 +164,35 @@ func TestManyMirrors(t *testing.T) {
 		t.Errorf("%d, %v", len(list), err)
 	}
 }
+
+// TestPushLeavesDSTItself pushes what is in a folder to one that is there before, as
+// /tmp is, which keeps its mode; a mirrored one is made as the source's.
+func TestPushLeavesDSTItself(t *testing.T) {
+	bothWays(t, func(t *testing.T, h *host) {
+		src := t.TempDir()
+		write(t, src, map[string]string{"f": "1", "d/g": "2"})
+		age(t, src)
+		if err := errors.Join(os.Chmod(src, 0o700), os.Chmod(h.dir, 0o777|os.ModeSticky)); err != nil {
+			t.Fatal(err)
+		}
+		mode := func() os.FileMode {
+			fi, err := os.Stat(h.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fi.Mode() & (os.ModePerm | os.ModeSticky)
+		}
+		for range 2 {
+			did := h.mustPush(&Push{Sources: []string{src + "/"}, Dst: h.dir})
+			if mode() != 0o777|os.ModeSticky || did.Updated != 0 {
+				t.Errorf("mode is %v after %+v", mode(), did)
+			}
+			if diff := cmp.Diff([]string{"f", "d", "d/g"}, names(t, h.dir), unordered); diff != "" {
+				t.Error(diff)
+			}
+		}
+		if h.mustPush(&Push{Sources: []string{src + "/"}, Dst: h.dir, Delete: true}); mode() != 0o700 {
+			t.Errorf("mode of the mirror is %v", mode())
+		}
+	})
+}
