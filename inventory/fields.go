@@ -137,7 +137,11 @@ func (r *reader) jump(n *yaml.Node) []string {
 				continue
 			}
 			if msg := checkJump(hop); msg != "" && item != "" {
-				r.bad(n, hop, msg, "")
+				word := hop
+				if msg == jumpPassword {
+					word = ""
+				}
+				r.bad(n, word, msg, "")
 				continue
 			}
 			out = append(out, hop)

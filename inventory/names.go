@@ -111,10 +111,17 @@ func checkRunes(what, text, signs string) string {
 	return ""
 }
 
+// jumpPassword is said of a jump host's user with a colon, without what stands
+// there: most likely it is a password.
+const jumpPassword = "the user of a jump host holds a colon; a password has no place in an inventory"
+
 // checkJump says what is wrong with one [user@]host[:port], or "".
 func checkJump(hop string) string {
 	rest := strings.TrimPrefix(hop, "ssh://")
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		if strings.Contains(rest[:at], ":") {
+			return jumpPassword
+		}
 		if msg := checkUser("jump user", rest[:at]); msg != "" {
 			return msg
 		}

@@ -41,3 +41,20 @@ func TestSecretIsHidden(t *testing.T) {
 		t.Error("not equal as it should be")
 	}
 }
+
+// TestJumpPasswordIsNotTold refuses a password among jump hosts without a word of it.
+func TestJumpPasswordIsNotTold(t *testing.T) {
+	for _, hop := range []string{"ops:hunter2@gw", "ops:hunter$2@gw:22", "ssh://ops:hunter 2@gw"} {
+		_, err := Parse("hosts.yaml", fmt.Appendf(nil, "hosts:\n  a: {jump: [bastion, %q]}\n", hop))
+		list, ok := err.(Errors)
+		if !ok || len(list) != 1 || list[0].Line != 2 || !strings.Contains(list[0].Msg, "a password has no place in an inventory") {
+			t.Fatalf("%s: %v", hop, err)
+		}
+		if strings.Contains(fmt.Sprintf("%+v", *list[0]), "hunter") {
+			t.Errorf("told: %+v", *list[0])
+		}
+	}
+	if _, err := Parse("hosts.yaml", []byte("hosts: {a: {jump: ['ops@gw:22', 'ops@[::1]:22', 'ops@2001:db8::1']}}\n")); err != nil {
+		t.Error(err)
+	}
+}
