@@ -163,7 +163,11 @@ func writeRunHead(w io.Writer, run *record.Run, notes []record.Note) error {
 		line("began", began+", took "+shortTime(run.Wall))
 	}
 	line("by", fmt.Sprintf("%s on %s, in %s", run.User, run.Controller, run.Dir))
-	line("as", "fleet "+tasks.QuoteAll(run.Argv))
+	if len(run.Argv) > 0 {
+		line("as", "fleet "+tasks.QuoteAll(run.Argv))
+	} else {
+		line("as", "a line of fleet "+run.Kind) // a shell's
+	}
 	line("with", run.Version)
 	if text := endedAs(run); text != "" {
 		line("ended", text)
