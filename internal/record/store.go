@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -100,10 +101,29 @@ func (s *Store) Unsettled() error {
 	return advised(s.unsettled)
 }
 
+// opened are the files that this process has had SQLite open. It must not open one
+// of them itself: to close it gives up the locks that SQLite has on it
+// (sqlite.org/howtocorrupt.html, 2.2), and others would take us for gone.
+var opened struct {
+	sync.Mutex
+	paths map[string]bool
+}
+
 // open opens the store in dir, and makes it if it is not there.
 func open(ctx context.Context, dir string) (*Store, error) {
+	opened.Lock()
+	defer opened.Unlock()
 	s := &Store{dir: dir}
-	empty, err := s.makePrivate()
+	is, err := s.makePrivate()
+	if err == nil && is != shared {
+		// One process at a time makes it what can be shared: for that SQLite has nobody
+		// wait, whatever busy_timeout says.
+		var unlock func()
+		if unlock, err = s.lock(ctx); err == nil {
+			defer unlock()
+			is, err = s.makePrivate()
+		}
+	}
 	if err != nil {
 		return nil, opening(s.path(), err)
 	}
@@ -111,7 +131,7 @@ func open(ctx context.Context, dir string) (*Store, error) {
 	// and auto_vacuum before the first table. Where there are tables it would only
 	// write: each look would wait for whoever holds the store, and for the disk.
 	pragmas := []string{fmt.Sprintf("busy_timeout(%d)", lockWait.Milliseconds())}
-	if empty {
+	if is == empty {
 		pragmas = append(pragmas, "auto_vacuum(incremental)")
 	}
 	pragmas = append(pragmas, "journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)")
@@ -122,10 +142,14 @@ func open(ctx context.Context, dir string) (*Store, error) {
 		return nil, opening(s.path(), err)
 	}
 	s.db = db
-	if err := s.migrate(ctx); err != nil {
+	if err := s.migrate(ctx, is == shared); err != nil {
 		db.Close()
 		return nil, opening(s.path(), advised(err))
 	}
+	if opened.paths == nil {
+		opened.paths = map[string]bool{}
+	}
+	opened.paths[s.path()] = true
 	return s, nil
 }
 
@@ -134,33 +158,72 @@ func (s *Store) path() string { return filepath.Join(s.dir, "fleet.db") }
 // Close frees the file.
 func (s *Store) Close() error { return s.db.Close() }
 
+// lock has other processes wait that make the store, or bring it to a schema.
+func (s *Store) lock(ctx context.Context) (unlock func(), err error) {
+	return lockFile(ctx, filepath.Join(s.dir, "migrate.lock"))
+}
+
+// state is what the file is before SQLite has looked at it.
+type state int
+
+const (
+	empty  state = iota // nothing is in it yet
+	begun               // several processes at once cannot have it open
+	shared              // they can: it has a write-ahead log
+)
+
 // makePrivate makes folder and file, for their owner only; SQLite gives the
-// files beside it the mode of this one. empty says that nothing is in it yet.
-func (s *Store) makePrivate() (empty bool, err error) {
+// files beside it the mode of this one.
+func (s *Store) makePrivate() (is state, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
-		return false, err
+		return empty, err
 	}
-	file, err := os.OpenFile(s.path(), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return false, err
+	info, err := os.Stat(s.path())
+	known := err == nil && info.Size() > 0 && opened.paths[s.path()]
+	if !known {
+		if is, err = s.examine(); err != nil {
+			return is, err
+		}
 	}
-	defer file.Close()
 	for path, mode := range map[string]fs.FileMode{s.dir: 0o700, s.path(): 0o600} {
 		info, err := os.Stat(path)
 		if err == nil && info.Mode().Perm()&0o077 != 0 {
 			err = os.Chmod(path, mode)
 		}
 		if err != nil {
-			return false, err
+			return is, err
 		}
 	}
-	info, err := file.Stat()
-	return err == nil && info.Size() == 0, err
+	if known {
+		is = shared
+	}
+	return is, nil
+}
+
+// examine says what the file is, which is made if it is not there.
+func (s *Store) examine() (state, error) {
+	file, err := os.OpenFile(s.path(), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return empty, err
+	}
+	defer file.Close()
+	// The versions of the format for writing and for reading are 2 where there is a
+	// write-ahead log (sqlite.org/fileformat2.html, 1.3.3).
+	var head [20]byte
+	switch n, err := file.ReadAt(head[:], 0); {
+	case err != nil && err != io.EOF:
+		return empty, err
+	case n == 0:
+		return empty, nil
+	case n == len(head) && head[18] == 2 && head[19] == 2:
+		return shared, nil
+	}
+	return begun, nil
 }
 
 // migrate brings the store to this fleet's schema. One that is there already,
-// the usual case, costs one look.
-func (s *Store) migrate(ctx context.Context) error {
+// the usual case, costs one look. takeLock says that the caller has not the lock.
+func (s *Store) migrate(ctx context.Context, takeLock bool) error {
 	at, err := s.version(ctx)
 	switch {
 	case err != nil:
@@ -170,13 +233,15 @@ func (s *Store) migrate(ctx context.Context) error {
 	case at > schema:
 		return &hinted{fmt.Errorf("written by a newer fleet (schema %d, this one knows %d)", at, schema), "use the newer fleet; it is at " + s.path()}
 	}
-	unlock, err := lockFile(ctx, filepath.Join(s.dir, "migrate.lock")) // two fleets at once
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if at, err = s.version(ctx); err != nil || at >= schema {
-		return err
+	if takeLock {
+		unlock, err := s.lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if at, err = s.version(ctx); err != nil || at >= schema {
+			return err
+		}
 	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {

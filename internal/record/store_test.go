@@ -7,8 +7,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -303,5 +306,44 @@ func TestLookWritesNothing(t *testing.T) {
 	var mode int
 	if err := s.db.QueryRow("PRAGMA auto_vacuum").Scan(&mode); err != nil || mode != 2 {
 		t.Errorf("auto_vacuum is %d, %v: room could not be given back", mode, err)
+	}
+}
+
+// TestOpenTogether has a store made by the process that comes first while others
+// open it: nobody is told that it is locked.
+func TestOpenTogether(t *testing.T) {
+	const role = "FLEET_TEST_OPEN"
+	if dir := os.Getenv(role); dir != "" { // one of the processes
+		io.Copy(io.Discard, os.Stdin) //nolint:errcheck // its end says to begin
+		for i := range 150 {
+			s, err := open(t.Context(), filepath.Join(dir, strconv.Itoa(i)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+		}
+		return
+	}
+	dir := t.TempDir()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*exec.Cmd
+	for range 8 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestOpenTogether$")
+		cmd.Env = append(os.Environ(), role+"="+dir)
+		cmd.Stdin, cmd.Stdout = r, new(bytes.Buffer)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, cmd)
+	}
+	r.Close()
+	w.Close()
+	for _, cmd := range all {
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %s", err, cmd.Stdout)
+		}
 	}
 }
