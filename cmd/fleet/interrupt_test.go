@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -155,6 +156,11 @@ func TestSecondInterrupt(t *testing.T) {
 // TestHangup closes the terminal of a run, which stops it, and of one that nohup(1)
 // began, which goes on.
 func TestHangup(t *testing.T) {
+	// What this process catches its children begin with as it is by default, also
+	// where nohup(1) began the tests.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	defer signal.Stop(caught)
 	for _, c := range []struct {
 		begin string
 		want  int
@@ -183,6 +189,8 @@ func TestHangup(t *testing.T) {
 		if c.want == exitOK {
 			close(end)
 		}
+		limit := time.AfterFunc(time.Minute, func() { shell.Process.Kill() })
+		defer limit.Stop()
 		shell.Wait() //nolint:errcheck // the status says more
 		if got := shell.ProcessState.ExitCode(); got != c.want {
 			t.Errorf("%q: status %d (%v), want %d: %s", c.begin, got, shell.ProcessState, c.want, &says)
