@@ -76,7 +76,7 @@ func dialAs(ctx context.Context, t Target, pass gate) (*Conn, error) {
 	}
 	c, err := dialAddrs(ctx, &t, facts)
 	leave(err)
-	t.note(key, c, err)
+	t.note(daemonOf(key), c, err)
 	return c, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -78,16 +79,31 @@ func ownHop(ctx context.Context, hop Target) (*Conn, func(), error) {
 	return c, func() { c.Close() }, nil
 }
 
-// paceKey tells daemons apart that are reached in different ways.
+// paceKey tells daemons apart that are reached in different ways. An address that
+// a proxy command reaches, as localhost in a container, is that of other hosts, too.
 func (t *Target) paceKey() string {
-	if t.pace != "" {
+	switch {
+	case t.pace != "":
 		return t.pace
+	case len(t.Jump) > 0:
+		hop := t.lastHop()
+		return hop.paceKey() + " > " + t.addr()
+	case t.ProxyCommand != "":
+		return t.ProxyCommand + "\x00" + t.addr()
 	}
-	if len(t.Jump) == 0 {
-		return t.addr()
+	return t.addr()
+}
+
+// daemonOf is what texts have of such a key: addresses, and no command, which may
+// hold a secret.
+func daemonOf(key string) string { return key[strings.LastIndexByte(key, 0)+1:] }
+
+// nearest is the first host on the way to t, to which we connect by ourselves.
+func (t *Target) nearest() *Target {
+	for len(t.Jump) > 0 {
+		t = &t.Jump[0]
 	}
-	hop := t.lastHop()
-	return hop.paceKey() + " > " + t.addr()
+	return t
 }
 
 // passage is the way of one target through its jump host.

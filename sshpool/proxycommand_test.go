@@ -130,3 +130,31 @@ func TestProxyCommandAsFirstHop(t *testing.T) {
 		t.Errorf("error %q", e.Text)
 	}
 }
+
+// elsewhere is a target of the lab that is called localhost, as all are that a
+// command of their own reaches inside of something.
+func (w *world) elsewhere(t *testing.T, name string) Target {
+	t.Helper()
+	sshtest.Need(t, "/usr/bin/busybox", "busybox")
+	target := w.target(t, name)
+	target.ProxyCommand = fmt.Sprintf("/usr/bin/busybox nc %s %d", target.Address, target.Port)
+	target.KnownAs = target.addr()
+	target.Address, target.Port = "localhost", 22
+	return target
+}
+
+// TestProxyCommandsApart has hosts of the same address refuse logins: it is not
+// for that that another is left alone, which another command reaches.
+func TestProxyCommandsApart(t *testing.T) {
+	w := newWorld(t, lab.Config{Names: []string{"a", "b"}, Faults: map[string]lab.Fault{"a": "deny-auth"}})
+	p := newTestPool(t, PoolConfig{})
+	for range maxRefusals {
+		wantError(t, runOn(t, p, w.elsewhere(t, "a")), KindAuth, StageAuth)
+	}
+	if err := runOn(t, p, w.elsewhere(t, "b")); err != nil {
+		t.Error(err)
+	}
+	if e := wantError(t, runOn(t, p, w.elsewhere(t, "a")), KindAuth, StageAuth); !e.untried {
+		t.Errorf("%q: tried after %d refusals", e.Text, maxRefusals)
+	}
+}

@@ -165,9 +165,9 @@ type scanning struct {
 
 // enter is the pool's gate, see there, behind what the scanner knows and allows.
 func (o *scanning) enter(ctx context.Context, key string) (func(error), error) {
-	o.daemon = key
+	o.daemon = daemonOf(key)
 	var q *question
-	if o.t.DialContext == nil && o.t.ProxyCommand == "" { // else nothing tells which server it is
+	if o.t.ProxyCommand == "" && o.t.nearest().DialContext == nil { // else nothing tells which server it is
 		var err error
 		if q, err = o.s.ask(ctx, key+" "+strings.Join(o.asksFor(), ",")); err != nil {
 			return nil, err
@@ -184,7 +184,7 @@ func (o *scanning) enter(ctx context.Context, key string) (func(error), error) {
 	}
 	return func(err error) {
 		if errors.Is(err, errScanned) {
-			o.s.answer(q, &ShownKey{Key: o.scan.key, Daemon: key}, nil)
+			o.s.answer(q, &ShownKey{Key: o.scan.key, Daemon: o.daemon}, nil)
 		} else {
 			o.s.refund(key, err)
 			o.s.answer(q, nil, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -67,6 +68,23 @@ func TestRealScanBehindJump(t *testing.T) {
 	}
 	if n := strings.Count(s.Log(), "Accepted publickey"); n != 1 {
 		t.Errorf("%d logins, want 1 at the jump host", n)
+	}
+}
+
+// TestScanBehindProxies asks a server once for each way to it: behind jump hosts of
+// one address that different commands reach, an address is that of two hosts.
+func TestScanBehindProxies(t *testing.T) {
+	w := newWorld(t, lab.Config{Names: []string{"b1", "b2", "a"}})
+	scanner := NewScanner(newTestPool(t, PoolConfig{}))
+	a := w.Must(t, "a")
+	for _, by := range []string{"b1", "b2", "b1", "b2"} {
+		shown, err := scanner.Key(testContext(t), w.behind(t, "a", w.elsewhere(t, by)))
+		if want := "localhost:22 > " + net.JoinHostPort(a.Address, strconv.Itoa(a.Port)); err != nil || shown.Daemon != want {
+			t.Errorf("%+v, %v; want server %q", shown, err, want)
+		}
+	}
+	if n := a.Stats().Accepted; n != 2 {
+		t.Errorf("%d connections, want 2", n)
 	}
 }
 
