@@ -103,10 +103,11 @@ func noTerminal(b *Become) error {
 }
 
 // answer sends the password that the host asks for. It is false where there is
-// none, or where it was sent already: once is enough to be locked out.
+// none, where it was sent already, as once is enough to be locked out, and where
+// the command was given up, which would begin only to be ended.
 func (r *running) answer() bool {
 	b := r.sup.become
-	if b.Password == nil || r.sup.given {
+	if b.Password == nil || r.sup.given || r.givenUp {
 		return false
 	}
 	r.sup.given = true

@@ -74,6 +74,30 @@ func TestGivenUpBeforeItBegan(t *testing.T) {
 	}
 }
 
+// TestGivenUpWhenAsked has a host ask for the password of a command that was given
+// up before: without one it does not begin.
+func TestGivenUpWhenAsked(t *testing.T) {
+	t.Parallel()
+	_, target := one(t, "hang-exec")
+	ctx, cancel := context.WithCancel(testContext(t))
+	told := false
+	cmd := Command{Text: "cat", Stdin: partly(t), Become: &Become{Password: func() string { told = true; return "x" }}}
+	r, err := mustDial(t, target).begin(ctx, cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.start(cmd)
+	cancel()
+	if over, err := r.giveUp(r.canceled()); over {
+		t.Fatal(err)
+	}
+	r.sup.follow.Asked <- struct{}{}
+	wantError(t, r.end(), KindCanceled, StageCommand)
+	if told {
+		t.Error("the host was given the password")
+	}
+}
+
 // TestGivenUpWithInput gives commands up that have got a part of their input, as the
 // login user and as another: they must not take that for all. Where the host
 // allows one session, it can be asked to end the command only after that one.
