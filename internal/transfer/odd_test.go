@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"fleet/internal/sshtest"
 	"fleet/inventory"
 	"fleet/scheduler"
 )
@@ -28,6 +29,28 @@ func TestPushUnnamed(t *testing.T) {
 			t.Errorf("there is %v, %v", list, err)
 		}
 	})
+}
+
+// TestPushTemplateUnnamed has each host fill in standard input for itself, though all
+// of it was read once.
+func TestPushTemplateUnnamed(t *testing.T) {
+	h := dial(t, sshtest.OpenSSH(t))
+	for _, want := range []int{1, 0} { // sent by the first push and the second
+		p := &Push{Sources: []string{Stdin}, Dst: h.dir + "/{{.Host}}", Links: KeepLinks, Template: true, Stdin: strings.NewReader("I am {{.Host}}")}
+		if err := p.Prepare(testContext(t), append(hostNamed("a"), hostNamed("b")...)); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"a", "b"} {
+			did, err := p.Do(testContext(t), h.conn, name, Show{Out: io.Discard, Err: io.Discard})
+			text, _ := os.ReadFile(filepath.Join(h.dir, name)) // empty where it is not there
+			if err != nil || did.Sent != want || string(text) != "I am "+name {
+				t.Errorf("%s has %q, %+v, %v, want %d sent", name, text, did, err, want)
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // TestPushNoFile refuses a source that is no file before any host is touched; one

@@ -359,7 +359,7 @@ func (p *Push) render(t *tree, h *inventory.Host) error {
 			return fmt.Errorf("template %s: %s: %w", e.local, h.Name, templateCause(err))
 		}
 		e.content, e.Size, e.Same, e.Sparse = &content{out.Bytes()}, int64(out.Len()), "", false
-		e.rendered = true
+		e.rendered, e.first = true, nil // it has nobody else's content any more
 	}
 	return nil
 }
