@@ -166,6 +166,35 @@ func TestRetryWhileLocked(t *testing.T) {
 	}
 }
 
+// TestEndWhileLocked has the store held as the end of a run comes to it, which was
+// all that was still to be written: it is tried again once nothing more comes.
+func TestEndWhileLocked(t *testing.T) {
+	lockWait = 50 * time.Millisecond
+	defer func() { lockWait = 5 * time.Second }()
+	dir := t.TempDir()
+	tp := taping(t, Config{Dir: dir}, "a")
+	tp.begin("a")
+	tp.end("a", scheduler.OK, "done")
+	s := reopened(t, dir)
+	sshtest.Until(t, "the result is in the store", func() bool { return len(outcomes(t, s, find(t, s, tp.id))) == 1 })
+	tx, err := s.db.Begin() // takes the write lock
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := event.Summary{Run: tp.id, Wall: time.Second, Counts: map[scheduler.Outcome]int{scheduler.OK: 1}}
+	tp.add(0, func(b *batch) { b.end = &end }) // as Finish begins, and the writer is quick
+	if err := <-tp.warns; !strings.Contains(err.Error(), "locked") {
+		t.Errorf("told %v", err)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	tp.Close() //nolint:errcheck // it tells the lock
+	if run := find(t, reopened(t, dir), tp.id); run.Running() || run.Ending == Crashed || run.Counts[scheduler.OK] != 1 {
+		t.Errorf("the end is not there: %+v", run)
+	}
+}
+
 // TestSecretOfDigits has a secret that numbers of a result hold: the result can be
 // read, and text that holds it is without.
 func TestSecretOfDigits(t *testing.T) {

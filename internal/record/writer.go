@@ -42,7 +42,7 @@ func (r *Recorder) write() {
 	for {
 		b, more := r.take()
 		size, held := b.size(), b.buffers()
-		if w.conn != nil && !b.empty() { // else nothing can be kept
+		if w.conn != nil && (!b.empty() || !more && !w.left.empty()) { // without it nothing can be kept
 			w.put(ctx, b, !more)
 		}
 		r.free(size)
