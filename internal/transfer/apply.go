@@ -43,14 +43,14 @@ const keepWord = `k() { for f do
 `
 
 // putScript takes a stream of pack and puts all in its place. $1 is the nonce, $2
-// the folder, $3 not empty if that is to be made, $4 the tool that compares
-// digests, empty for none, $5 not empty where all is to be on disk before it
-// ends. It writes "done" at the end, or "at STAGE" where it
+// the folder, $3 the mode that it is made with, empty if it is there, $4 the tool
+// that compares digests, empty for none, $5 not empty where all is to be on disk
+// before it ends. It writes "done" at the end, or "at STAGE" where it
 // failed; whatever happens, its stage is removed.
 const putScript = `n=$1 base=$2 mk=$3 sum=$4 disk=$5
 die() { printf 'at %s\n' "$1"; exit 3; }
 umask 077
-[ -z "$mk" ] || [ -d "$base" ] || (umask 022; mkdir -p -- "$base") || die mkdir
+[ -z "$mk" ] || [ -d "$base" ] || (umask 022; mkdir -p -m "$mk" -- "$base") || die mkdir
 ` + enterStage + `tar -xpf - -C "$t" || die unpack
 [ -f "$t/apply" ] || die cut
 cd "$t" || die stage

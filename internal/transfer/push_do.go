@@ -263,7 +263,7 @@ func (d *pushing) put(ctx context.Context) error {
 	count := d.counter()
 	defer count.end()
 	large := d.takeLarge(ctx)
-	if !d.plan.empty() || d.out.dst == "none" && d.tree.folder {
+	if _, made := d.madeWith(); made || !d.plan.empty() {
 		if err := d.most(ctx, count); err != nil {
 			return err
 		}
@@ -275,6 +275,19 @@ func (d *pushing) put(ctx context.Context) error {
 		return nil
 	}
 	return d.putLarge(ctx, count)
+}
+
+// madeWith says whether DST is to be made, and with which mode. That is at once the
+// one that it is to have, but for what keeps us out: if the push ends before all is
+// there, the next one takes it for the host's own and leaves it as it is.
+func (d *pushing) madeWith() (mode uint32, wanted bool) {
+	mode = 0o755
+	for _, e := range d.tree.entries {
+		if e.Path == "." {
+			mode = e.Mode | 0o700
+		}
+	}
+	return mode, d.out.dst == "none" && d.tree.folder
 }
 
 // most sends all that is not sent by itself.
@@ -295,7 +308,10 @@ func (d *pushing) stream(ctx context.Context, count *counter) error {
 	} else if verify == "none" {
 		return &Failure{Kind: scheduler.KindNoShell, Text: "the host has no sha256sum, shasum, sha256 or cksum to compare files with; --no-verify does without"}
 	}
-	mk := yes(d.out.dst == "none" && d.tree.folder)
+	mk := ""
+	if mode, wanted := d.madeWith(); wanted {
+		mk = fmt.Sprintf("%04o", mode)
+	}
 	r, w := io.Pipe()
 	pack := &pack{p: d.Push, plan: d.plan, far: d.out, verify: verify, tick: count.add}
 	packed := make(chan error, 1)

@@ -39,8 +39,12 @@ const maxContent = 2 << 20
 // streamBySFTP is stream by SFTP.
 func (d *pushing) streamBySFTP(ctx context.Context, count *counter) error {
 	base := d.plan.base
-	if d.out.dst == "none" && d.tree.folder {
-		if err := d.far.sftp.MkdirAll(ctx, base, 0o755); err != nil {
+	if mode, wanted := d.madeWith(); wanted {
+		err := d.far.sftp.MkdirAll(ctx, path.Dir(base), 0o755)
+		if err == nil {
+			err = d.far.sftp.MkdirAll(ctx, base, *modeOf(mode))
+		}
+		if err != nil {
 			return d.far.fileFailure(ctx, stages["mkdir"], path.Dir(base), "", 0, err)
 		}
 	}

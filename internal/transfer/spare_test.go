@@ -3,6 +3,7 @@ package transfer
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -193,6 +194,33 @@ func TestPushLeavesDSTItself(t *testing.T) {
 		}
 		if h.mustPush(&Push{Sources: []string{src + "/"}, Dst: h.dir, Delete: true}); mode() != 0o700 {
 			t.Errorf("mode of the mirror is %v", mode())
+		}
+	})
+}
+
+// TestPushMadeByHalf has a push end once it has made DST: the next one, which finds it
+// there, must not leave what is private open to all.
+func TestPushMadeByHalf(t *testing.T) {
+	bothWays(t, func(t *testing.T, h *host) {
+		src, dst := t.TempDir(), h.dir+"/new/dst"
+		write(t, src, map[string]string{"f": "1"})
+		if err := os.Chmod(src, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		p := &Push{Sources: []string{src + "/"}, Dst: dst, Links: KeepLinks}
+		if err := p.Prepare(testContext(t), hostNamed("h")); err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		write(t, src, map[string]string{"f": "changed meanwhile"})
+		if _, err := p.Do(testContext(t), h.conn, "h", Show{Out: io.Discard, Err: io.Discard}); err == nil {
+			t.Error("no error")
+		}
+		h.mustPush(&Push{Sources: []string{src + "/"}, Dst: dst})
+		for name, want := range map[string]os.FileMode{dst: 0o700, filepath.Dir(dst): 0o755} {
+			if fi, err := os.Stat(name); err != nil || fi.Mode().Perm() != want {
+				t.Errorf("%s: %v, %v, want %v", name, fi, err, want)
+			}
 		}
 	})
 }
