@@ -182,3 +182,24 @@ func TestPullPatternsMeet(t *testing.T) {
 		}
 	})
 }
+
+// TestPullCutShort has the second of two sources fail in the middle: the folders of
+// the first, which has come, are as on the host, and not for their owner alone.
+func TestPullCutShort(t *testing.T) {
+	t.Parallel()
+	h, _ := liar(t)
+	h.tool("tar", `case $1,$(pwd) in --version,*) ;; *,*/second) echo what is this; exit 0 ;; esac; exec /usr/bin/tar "$@"`)
+	src := t.TempDir()
+	write(t, src, map[string]string{"first/d/f": "1", "second/e/g": "2"})
+	if err := os.Chmod(src+"/first/d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, told, err := h.pull(&Pull{Sources: []string{src + "/first/", src + "/second/"}, Dir: h.dir})
+	if err == nil || !strings.Contains(err.Error(), "tar archive") {
+		t.Errorf("%v\n%s", err, told)
+	}
+	info, err := os.Stat(h.dir + "/h/d")
+	if err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v, %v", info, err)
+	}
+}

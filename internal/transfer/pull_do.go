@@ -81,6 +81,7 @@ func (d *pulling) do(ctx context.Context) error {
 	}
 	for _, part := range d.parts {
 		if err := d.take(ctx, part); err != nil {
+			d.finish() //nolint:errcheck // as far as it has come
 			return err
 		}
 	}
