@@ -159,7 +159,7 @@ func (b *base) Differ() bool {
 	return b.same != nil && len(b.same.sorted()) > 1
 }
 
-// same says in JSON whether outputs are all the same: null if that was not
+// sameJSON says in JSON whether outputs are all the same: null if that was not
 // asked, or if there are none to compare.
 func (b *base) sameJSON() string {
 	if b.same == nil || len(b.same.sorted()) == 0 {

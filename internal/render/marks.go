@@ -145,7 +145,7 @@ func (b *base) gateEnd(m event.Mark) (p []byte) {
 		p = b.gate.end()
 	} else {
 		if m.Cut {
-			p = append(p, "gate: … (only the end is shown)\n"...)
+			p = appendGate(p, m.Gate, []byte("… (only the end is shown)\n"))
 		}
 		p = appendGate(p, m.Gate, m.Output)
 	}

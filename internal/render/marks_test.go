@@ -103,6 +103,25 @@ func TestMarksFollowSchema(t *testing.T) {
 	}
 }
 
+// What was run on a halt is told as that where only its end is known, too.
+func TestHaltIsNoGate(t *testing.T) {
+	var out, err buffer
+	s, e := New("quiet", Options{Out: &out, Err: &err, TempDir: t.TempDir()})
+	if e != nil {
+		t.Fatal(e)
+	}
+	s.Start(event.Run{Hosts: 1})
+	s.Mark(event.Mark{Kind: event.GateEnded, Gate: event.GateHalt, Cut: true, Output: []byte("rolled back\n"), Took: time.Second,
+		Cause: &scheduler.Cause{Kind: scheduler.KindExit, Text: "exit status 7"}})
+	if e := s.Finish(event.Summary{}); e != nil {
+		t.Fatal(e)
+	}
+	want := "on halt: … (only the end is shown)\non halt: rolled back\nfleet: on halt: exit status 7 after 1.0s\n"
+	if got := err.String(); !strings.HasPrefix(got, want) {
+		t.Errorf("%q, want %q first", got, want)
+	}
+}
+
 // A status line says what the run waits for between two batches.
 func TestStatusTellsTheGate(t *testing.T) {
 	var ta tally
