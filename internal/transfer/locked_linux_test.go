@@ -3,6 +3,7 @@ package transfer
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,5 +60,37 @@ func TestStoreInLocked(t *testing.T) {
 	}
 	if info, err := os.Stat(dir + "/d"); err != nil || info.Mode().Perm() != 0o555 {
 		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// TestMirrorInLocked makes a folder in one that forbids it, and has a tree with such
+// folders make way for a file.
+func TestMirrorInLocked(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"d/way/sub/f": "1"})
+	for _, name := range []string{"/d/way/sub", "/d/way", "/d"} {
+		if err := os.Chmod(dir+name, 0o555); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &pulling{store: &store{root: root, mode: folderMode}, gone: []gone{{"d/way", true}, {"d/way/sub", false}, {"d/way/sub/f", false}}}
+	defer d.store.close()
+	asNobodyInParticular(t, func() {
+		if err := d.store.folder("d/new/deep"); err != nil {
+			t.Error(err)
+		}
+		if err := os.Chmod(dir+"/d", 0o555); err != nil {
+			t.Error(err)
+		}
+		if err := d.makeWay(); err != nil {
+			t.Error(err)
+		}
+	})
+	if list := names(t, dir); !slices.Contains(list, "d/new/deep") || slices.Contains(list, "d/way") {
+		t.Errorf("here is %q", list)
 	}
 }

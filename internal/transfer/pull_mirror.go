@@ -139,8 +139,18 @@ func (d *pulling) leaves(here string) bool {
 	return slices.Contains(d.gone, gone{here, true})
 }
 
+// makesWay says that something goes with what is in the way, or is that.
+func (d *pulling) makesWay(g gone) bool {
+	return g.inWay || slices.ContainsFunc(d.gone, func(w gone) bool { return w.inWay && below(g.name, w.name) })
+}
+
 // makeWay deletes what is in the way.
 func (d *pulling) makeWay() error {
+	for _, g := range d.gone { // folders before what they hold
+		if d.makesWay(g) {
+			d.store.unlock(path.Dir(g.name))
+		}
+	}
 	for _, g := range d.gone {
 		if !g.inWay {
 			continue
@@ -161,7 +171,7 @@ func (d *pulling) deleteGone() error {
 		return nil
 	}
 	for _, g := range slices.Backward(d.gone) { // what is in folders first
-		if g.inWay || slices.ContainsFunc(d.gone, func(w gone) bool { return w.inWay && below(g.name, w.name) }) {
+		if d.makesWay(g) {
 			continue
 		}
 		d.store.unlock(path.Dir(g.name))

@@ -58,6 +58,7 @@ func (s *store) folder(name string) error {
 	if err := s.folder(path.Dir(name)); err != nil {
 		return err
 	}
+	s.unlock(path.Dir(name))
 	err = s.root.Mkdir(name, s.mode)
 	if errors.Is(err, fs.ErrExist) { // hosts may share folders that lead to flat names
 		if info, err := s.root.Lstat(name); err == nil && info.IsDir() {
@@ -78,16 +79,17 @@ func (s *store) enter(name string) (*os.Root, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if s.mode == folderMode { // finish will give it the mode that it is to have
-		s.unlock(dir)
-	}
+	s.unlock(dir)
 	s.dir, s.in, s.open = dir, in, true
 	return in, path.Base(name), nil
 }
 
-// unlock lets us write to a folder of ours that has come with a mode that does not.
-// If that cannot be, what is written next tells why.
+// unlock lets us write to a folder of ours that has come with a mode that does not,
+// which finish will give it again. If that cannot be, what is written next tells why.
 func (s *store) unlock(dir string) {
+	if s.mode != folderMode {
+		return
+	}
 	info, err := s.root.Lstat(dir)
 	if err == nil && dir != "." && info.IsDir() && info.Mode()&0o300 != 0o300 {
 		s.root.Chmod(dir, info.Mode().Perm()|0o700)
