@@ -195,6 +195,23 @@ func TestEndWhileLocked(t *testing.T) {
 	}
 }
 
+// TestDamagedCounts brings a run up to date that is under way, and whose counts in
+// its row are damaged: they are not asked for.
+func TestDamagedCounts(t *testing.T) {
+	dir := t.TempDir()
+	tp := taping(t, Config{Dir: dir}, "a", "b")
+	tp.begin("a", "b")
+	tp.end("a", scheduler.OK, "")
+	s := reopened(t, dir)
+	sshtest.Until(t, "the result is in the store", func() bool { return len(outcomes(t, s, find(t, s, tp.id))) == 1 })
+	if _, err := s.db.Exec("UPDATE runs SET counts = 'x'"); err != nil {
+		t.Fatal(err)
+	}
+	if run := find(t, s, tp.id); s.Refresh(context.Background(), run) != nil || run.Counts[scheduler.OK] != 1 {
+		t.Errorf("%+v", run)
+	}
+}
+
 // TestSecretOfDigits has a secret that numbers of a result hold: the result can be
 // read, and text that holds it is without.
 func TestSecretOfDigits(t *testing.T) {

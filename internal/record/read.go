@@ -143,6 +143,7 @@ func (s *Store) Refresh(ctx context.Context, run *Run) error {
 	if !run.Running() {
 		return nil
 	}
+	run.Counts = map[scheduler.Outcome]int{}
 	return s.eachOutcome(ctx, run, func(o scheduler.Outcome, n int) { run.Counts[o] = n })
 }
 
