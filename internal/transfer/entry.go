@@ -50,6 +50,7 @@ type Entry struct {
 	links    int         // how many names it has
 	seen     fingerprint // of the file on this machine when it was scanned
 	rendered bool        // made for one host: its time says nothing
+	through  bool        // a folder that only leads to what a pattern means
 	first    *Entry      // of which this is a copy with the same content; nil if of none
 }
 

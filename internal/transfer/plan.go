@@ -68,10 +68,14 @@ func (c compare) left(mirror string, e *Entry) bool {
 	})
 }
 
-// hosts says that e is DST itself, which was there before and is not mirrored: it
-// is the host's own, as /tmp is and its mode.
+// hosts says that e is DST itself, or a folder that a pattern only leads through,
+// which was there before and is not mirrored: it is the host's own, as /tmp and /etc
+// are and their modes.
 func (c compare) hosts(e, old *Entry) bool {
-	return e.Path == "." && e.Kind == Folder && old != nil && old.Kind == Folder && !slices.Contains(c.mirrors, ".")
+	if e.Path != "." && !e.through || e.Kind != Folder || old == nil || old.Kind != Folder {
+		return false
+	}
+	return !slices.ContainsFunc(c.mirrors, func(m string) bool { return m == e.Path || below(e.Path, m) })
 }
 
 func (c compare) plan(base string, want []*Entry, there map[string]*Entry) (*plan, error) {

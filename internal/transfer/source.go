@@ -307,7 +307,7 @@ func (s *scan) parents(dir, name string, taken map[string]bool) error {
 		if err != nil {
 			return err
 		}
-		e := &Entry{Path: d, Kind: Folder, Mode: modeBits(info.Mode()), ModTime: info.ModTime().Unix(), Nanos: int64(info.ModTime().Nanosecond()), local: file}
+		e := &Entry{Path: d, Kind: Folder, Mode: modeBits(info.Mode()), ModTime: info.ModTime().Unix(), Nanos: int64(info.ModTime().Nanosecond()), local: file, through: true}
 		s.stat(e, info)
 		s.found = append(s.found, e)
 	}

@@ -224,3 +224,27 @@ func TestPushMadeByHalf(t *testing.T) {
 		}
 	})
 }
+
+// TestPushLeavesWhatLeads pushes what a pattern means through folders that are on the
+// host, as /etc is: they keep their modes. Those that are not there get the source's.
+func TestPushLeavesWhatLeads(t *testing.T) {
+	bothWays(t, func(t *testing.T, h *host) {
+		src := t.TempDir()
+		write(t, src, map[string]string{"etc/a/x.conf": "1", "etc/b/y.conf": "2", "etc/c": "dir"})
+		write(t, h.dir, map[string]string{"etc/a/z": "3"})
+		for name, mode := range map[string]os.FileMode{src + "/etc": 0o700, src + "/etc/b": 0o710, h.dir + "/etc": 0o751, h.dir + "/etc/a": 0o775} {
+			if err := os.Chmod(name, mode); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			h.mustPush(&Push{Sources: []string{src + "/etc/**/*.conf", src + "/**/*.conf"}, Dst: h.dir})
+			for name, want := range map[string]os.FileMode{"etc": 0o751, "etc/a": 0o775, "etc/b": 0o710} {
+				fi, err := os.Stat(filepath.Join(h.dir, name))
+				if err != nil || fi.Mode().Perm() != want {
+					t.Errorf("%s: %v, %v; want %v", name, fi, err, want)
+				}
+			}
+		}
+	})
+}
