@@ -26,7 +26,7 @@ type Command struct {
 	// Stdin is sent to the command; nil sends an end of file at once. Run does
 	// not wait for a Read that blocks when the command has ended. A Read that fails
 	// ends the command, as the end of Run's ctx does, and gives KindInternal: an end
-	// of file would say that it had got all.
+	// of file would say that it had got all. See [TillError].
 	Stdin io.Reader
 	// Stdout and Stderr get the output, each from one goroutine and never after
 	// Run has returned; nil drops it. A slow writer slows the command down. Where
@@ -64,4 +64,19 @@ type Command struct {
 	terminal bool            // PTY is for the program of Become, not for the command
 	noWait   bool            // fail with KindSessionLimit where a session is not free
 	leave    <-chan struct{} // closed when there is no time to wait for a command's end; may be nil
+}
+
+// TillError reads from r up to its end or its first error, and tells both as the
+// end of file. It is for a Command.Stdin whose end the command does not take for
+// all that there was.
+func TillError(r io.Reader) io.Reader { return tillError{r} }
+
+type tillError struct{ io.Reader }
+
+func (r tillError) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil {
+		err = io.EOF
+	}
+	return n, err
 }

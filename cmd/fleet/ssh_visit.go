@@ -139,7 +139,9 @@ func (v *visit) stay(ctx context.Context, conn *sshpool.Conn) error {
 	}
 	v.cmd.Stdout, v.cmd.Stderr = passer{v.stdout, v.end}, passer{v.stderr, v.end}
 	if !v.o.noStdin && v.o.connect.passFile != "-" && v.o.become.passFile != "-" {
-		v.cmd.Stdin = tillError{v.stdin}
+		// With nohup(1) it cannot be read, which to ssh(1), too, is an input without
+		// content.
+		v.cmd.Stdin = sshpool.TillError(v.stdin)
 	}
 	if here != nil && v.cmd.Stdin != nil {
 		v.cmd.Stdin = newKeyboard(v.cmd.Stdin, v.command)
@@ -158,18 +160,6 @@ func (v *visit) stay(ctx context.Context, conn *sshpool.Conn) error {
 	result, err := session.Wait()
 	here.leave(v.notes)
 	return v.verdict(ctx, result, err)
-}
-
-// tillError reads up to the first error: with nohup(1) standard input cannot be
-// read, which to ssh(1), too, is an input without content.
-type tillError struct{ io.Reader }
-
-func (r tillError) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if err != nil {
-		err = io.EOF
-	}
-	return n, err
 }
 
 // wantsTTY tells whether to ask for a terminal: by the flags, else by what

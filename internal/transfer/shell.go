@@ -61,7 +61,7 @@ func (f *far) script(ctx context.Context, n, code string, args []string, stdin i
 	words := append([]string{"/bin/sh", "-c", prelude + code, "fleet", n}, args...)
 	stdin, out = pace(ctx, f.rates, stdin, out)
 	if stdin != nil { // who sends it knows how far it came, and the script that it was cut
-		stdin = tillError{stdin}
+		stdin = sshpool.TillError(stdin)
 	}
 	skip := &afterMark{mark: mark(n), w: out}
 	stderr := &firstBytes{most: maxStderr}
@@ -91,17 +91,6 @@ func noScript(res sshpool.ExecResult, stdout, stderr []byte) string {
 		return fmt.Sprintf("the login shell did not run /bin/sh: exit status %d", res.ExitCode)
 	}
 	return "the login shell did not run /bin/sh: " + quoted(said)
-}
-
-// tillError reads up to the first error.
-type tillError struct{ io.Reader }
-
-func (r tillError) Read(p []byte) (int, error) {
-	n, err := r.Reader.Read(p)
-	if err != nil {
-		err = io.EOF
-	}
-	return n, err
 }
 
 // maxSaid is how much is kept of what a script answers that says a few words. A
